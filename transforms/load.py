@@ -1,0 +1,196 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading one image, whatever its format, into one shape: channel first, spatial axes x, y (and z)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import torch
+from monai.config import KeysCollection
+from monai.data import ImageReader, MetaTensor, NibabelReader, PILReader, PydicomReader
+from monai.transforms import LoadImage, MapTransform, Transform
+
+__all__ = ["ImageReadError", "LoadMedicalImage", "LoadMedicalImaged"]
+
+PIL_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+TIFF_SUFFIXES = (".tif", ".tiff")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+class ImageReadError(ValueError):
+    """An image that cannot be used; the message names the file and the cause."""
+
+    def __init__(self, path: str | os.PathLike, cause: str) -> None:
+        super().__init__(f"{os.fspath(path)}: {cause}")
+        self.path = os.fspath(path)
+        self.cause = cause
+
+
+class LoadMedicalImage(Transform):
+    """Read a PNG, JPEG, BMP, TIFF, NIfTI or DICOM file, or a folder that holds one DICOM series.
+
+    MONAI's readers do the work, chosen by the file's name: left to itself, MONAI's choice depends on which packages
+    are installed, and the shape of the result with it. As everywhere in MONAI the first spatial axis is x (columns),
+    the second y (rows).
+
+    Args:
+        dtype: dtype of the result.
+
+    Returns (of a call):
+        A MetaTensor ``(C, X, Y)`` for an image, ``(C, X, Y, Z)`` for a volume, C being 1 or 3, in the file's own
+        intensity unit (DICOM: after rescale slope and intercept, so HU for CT). ``meta["stored_dtype"]`` names the
+        dtype on file.
+
+    Raises:
+        ImageReadError: when the file is missing, cannot be decoded, holds NaN or infinite values, is empty, is a
+            video or has a number of channels other than 1 and 3.
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+
+    def __call__(self, path: str | os.PathLike, slice_index: int | None = None) -> MetaTensor:
+        """Read ``path``; of a volume, ``slice_index`` picks one slice along its last axis."""
+        path = os.fspath(path)
+        if not os.path.exists(path):
+            raise ImageReadError(path, "no such file.")
+        if os.path.isfile(path) and os.path.getsize(path) == 0:
+            raise ImageReadError(path, "the file is empty (0 bytes).")
+        try:
+            reader = _reader_for(path)
+            colour = _is_planar(path) or (isinstance(reader, PydicomReader) and _is_colour_dicom(path))
+            image = LoadImage(reader=reader, image_only=True, dtype=None)(path)
+        except ImageReadError:
+            raise
+        except Exception as error:
+            raise ImageReadError(path, f"cannot be read as an image: {_first_line(error)}") from error
+        stored_dtype = str(image.dtype).removeprefix("torch.")
+        image = _channel_first(image, colour, path)
+        if slice_index is not None:
+            image = _pick_slice(image, int(slice_index), path)
+        if 0 in image.shape:
+            raise ImageReadError(path, f"the image is empty, shape {tuple(image.shape)}.")
+        image = image.to(self.dtype)
+        if not bool(torch.isfinite(image).all()):
+            raise ImageReadError(path, "the image holds NaN or infinite values.")
+        image.meta["stored_dtype"] = stored_dtype
+        image.meta["original_channel_dim"] = 0
+        return image
+
+
+class LoadMedicalImaged(MapTransform):
+    """Dictionary version of :class:`LoadMedicalImage`.
+
+    Args:
+        keys: keys whose values are paths; each is replaced by its image.
+        slice_key: where a slice index stands, when the path is a volume; absent or None for images.
+        dtype: dtype of the result.
+        allow_missing_keys: don't raise when a key is missing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        slice_key: str = "slice",
+        dtype: torch.dtype = torch.float32,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.slice_key = slice_key
+        self.loader = LoadMedicalImage(dtype)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the image under each key. Returns: a copy of ``data`` with the images in place of the paths."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.loader(d[key], d.get(self.slice_key))
+        return d
+
+
+class TiffReader(PILReader):
+    """TIFF through ``tifffile``, which reads the 16-bit colour and float files that Pillow cannot."""
+
+    def read(self, data: Any, **kwargs: Any) -> Any:
+        import tifffile
+
+        return tifffile.imread(os.fspath(data[0] if isinstance(data, (list, tuple)) else data))
+
+    def get_data(self, img: np.ndarray) -> tuple[np.ndarray, dict]:
+        if img.ndim not in (2, 3) or (img.ndim == 3 and img.shape[-1] > 4):
+            raise ValueError(f"multi-page TIFF of shape {img.shape}; split it into one file a page.")
+        return np.moveaxis(img, 0, 1), {"affine": np.eye(4), "spatial_shape": np.asarray(img.shape[1::-1])}
+
+
+def _reader_for(path: str) -> ImageReader:
+    name = path.lower()
+    if name.endswith(PIL_SUFFIXES):
+        return PILReader(converter=_expand_palette)
+    if name.endswith(TIFF_SUFFIXES):
+        return TiffReader()
+    if name.endswith(NIFTI_SUFFIXES):
+        return NibabelReader()
+    if os.path.isdir(path) or name.endswith((".dcm", ".ima", ".dicom")) or _has_dicom_preamble(path):
+        return PydicomReader()
+    raise ImageReadError(path, "not a PNG, JPEG, BMP, TIFF, NIfTI or DICOM file.")
+
+
+def _has_dicom_preamble(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _expand_palette(image: Any) -> Any:
+    """A palette's indices and packed bits are no intensities: expand them before they become an array."""
+    if image.mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return image.convert("RGB")
+    return image
+
+
+def _is_planar(path: str) -> bool:
+    """Whether the format holds flat pictures only, so that a third axis can be nothing but colour."""
+    return path.lower().endswith(PIL_SUFFIXES + TIFF_SUFFIXES)
+
+
+def _is_colour_dicom(path: str) -> bool:
+    if os.path.isdir(path):
+        return False
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise ImageReadError(path, "multi-frame DICOM (a video or an enhanced volume) is not supported here.")
+    return int(header.get("SamplesPerPixel") or 1) > 1
+
+
+def _channel_first(image: MetaTensor, colour: bool, path: str) -> MetaTensor:
+    """Bring (X, Y), (X, Y, C) or (X, Y, Z) to (C, X, Y[, Z])."""
+    if image.ndim == 2:
+        return image[None]
+    if image.ndim == 3 and colour:
+        channels = image.shape[-1]
+        if channels not in (1, 3):
+            raise ImageReadError(path, f"has {channels} channels; only 1 (grey) and 3 (RGB) are supported.")
+        return image.movedim(-1, 0)
+    if image.ndim == 3:
+        return image[None] if image.shape[-1] > 1 else image[None, ..., 0]
+    raise ImageReadError(path, f"has {image.ndim} dimensions, shape {tuple(image.shape)}: no image or single volume.")
+
+
+def _pick_slice(image: MetaTensor, index: int, path: str) -> MetaTensor:
+    if image.ndim != 4:
+        raise ImageReadError(path, f"slice {index} was asked for, but this is no volume.")
+    if not 0 <= index < image.shape[-1]:
+        raise ImageReadError(path, f"slice {index} was asked for, but the volume has {image.shape[-1]}.")
+    return image[..., index]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
