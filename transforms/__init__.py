@@ -4,13 +4,36 @@
 
 from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, intensity_range
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged
+from .noise import MultiPatternNoise, RandMultiPatternNoise
+from .noise_dictionary import (
+    MultiPatternNoiseD,
+    MultiPatternNoised,
+    MultiPatternNoiseDict,
+    RandMultiPatternNoiseD,
+    RandMultiPatternNoised,
+    RandMultiPatternNoiseDict,
+)
+from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulate_noise
 
 __all__ = [
+    "PATTERNS",
+    "PROTOCOLS",
     "ImageReadError",
     "LoadMedicalImage",
     "LoadMedicalImaged",
+    "MultiPatternNoise",
+    "MultiPatternNoiseD",
+    "MultiPatternNoiseDict",
+    "MultiPatternNoised",
+    "NoiseRecord",
+    "RandMultiPatternNoise",
+    "RandMultiPatternNoiseD",
+    "RandMultiPatternNoiseDict",
+    "RandMultiPatternNoised",
     "RepeatGrayscaled",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "derive_seed",
     "intensity_range",
+    "simulate_noise",
 ]

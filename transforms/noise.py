@@ -1,0 +1,166 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Noise simulation as MONAI array transforms: a random one for training and one that replays a recorded draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.config import NdarrayOrTensor
+from monai.transforms import RandomizableTransform, Transform
+from monai.utils import convert_to_dst_type, convert_to_tensor
+
+from .noise_models import MAX_SEED, PATTERNS, PROTOCOLS, NoiseRecord, check_choice, simulate_noise
+
+__all__ = ["MultiPatternNoise", "RandMultiPatternNoise"]
+
+
+class MultiPatternNoise(Transform):
+    """Corrupt an image with a given pattern, standard deviation and seed: replays a recorded draw to the bit.
+
+    Args:
+        pattern: one of :data:`~noisewise.transforms.noise_models.PATTERNS`.
+        std: standard deviation on the 0..255 scale.
+        seed: seed of the draw.
+        protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
+        grayscale: whether the image is grey, if the caller knows; None looks whether its channels are equal.
+        clip: clip the noisy image to [0, 1].
+        quantize: clip it and round it to 256 levels.
+
+    Raises:
+        ValueError: when an argument is not one of its choices or out of range.
+
+    Example:
+        >>> import torch
+        >>> replay = MultiPatternNoise("speckle", std=25, seed=7)
+        >>> image = torch.rand(1, 8, 8)
+        >>> bool((replay(image) == replay(image)).all())
+        True
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        std: float,
+        seed: int,
+        protocol: str = "physical",
+        grayscale: bool | None = None,
+        clip: bool = False,
+        quantize: bool = False,
+    ) -> None:
+        self.record = NoiseRecord(pattern, float(std), int(seed), protocol, False, clip, quantize)
+        self.grayscale = grayscale
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Corrupt.
+
+        Args:
+            img: clean image ``(C, ...)`` in [0, 1], float.
+
+        Returns:
+            The noisy image, of the type, shape and dtype that came.
+        """
+        tensor = convert_to_tensor(img, track_meta=True)
+        values = torch.as_tensor(tensor).as_subclass(torch.Tensor)
+        self.record = NoiseRecord(
+            **{**self.record.as_dict(), "shared": shares_draw(values, self.record.protocol, self.grayscale)}
+        )
+        return convert_to_dst_type(simulate_noise(values, self.record), dst=img)[0]
+
+
+class RandMultiPatternNoise(RandomizableTransform):
+    """Random noise for training (the paper's Algorithm 1): a pattern, a standard deviation and a seed for each image.
+
+    All draws go through ``self.R``, so MONAI's ``set_determinism`` and ``set_random_state`` make them repeatable, in
+    DataLoader workers as well. After a call :attr:`record` holds what was drawn; :class:`MultiPatternNoise` replays it.
+
+    Args:
+        std_range: standard deviations are uniform in this range, on the 0..255 scale; the paper's is 0 to 75.
+        patterns: patterns to choose from with equal chance; the paper's are Gaussian and speckle.
+        protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
+        grayscale: whether images are grey, if the caller knows; None looks whether an image's channels are equal.
+        clip: clip the noisy image to [0, 1].
+        quantize: clip it and round it to 256 levels.
+        prob: chance that an image is corrupted at all; otherwise it is returned clean, with a standard deviation of 0
+            on record.
+
+    Raises:
+        ValueError: when an argument is not one of its choices or out of range.
+    """
+
+    def __init__(
+        self,
+        std_range: Sequence[float] = (0.0, 75.0),
+        patterns: Sequence[str] = ("gaussian", "speckle"),
+        protocol: str = "physical",
+        grayscale: bool | None = None,
+        clip: bool = False,
+        quantize: bool = False,
+        prob: float = 1.0,
+    ) -> None:
+        RandomizableTransform.__init__(self, prob)
+        low, high = (float(value) for value in std_range)
+        if not 0 <= low <= high:
+            raise ValueError(f"std_range must be two numbers with 0 <= low <= high, got {tuple(std_range)}.")
+        if not patterns:
+            raise ValueError("patterns must name at least one noise pattern.")
+        for pattern in patterns:
+            check_choice("pattern", pattern, PATTERNS)
+        check_choice("protocol", protocol, PROTOCOLS)
+        self.std_range = (low, high)
+        self.patterns = tuple(patterns)
+        self.protocol = protocol
+        self.grayscale = grayscale
+        self.clip = clip
+        self.quantize = quantize
+        self.record = NoiseRecord(self.patterns[0], 0.0, 0, protocol, False, clip, quantize)
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw pattern, standard deviation and seed; always the same number of draws, so streams stay aligned."""
+        super().randomize(None)
+        pattern = self.patterns[self.R.randint(len(self.patterns))]
+        std = self.R.uniform(*self.std_range)
+        seed = int(self.R.randint(MAX_SEED, dtype="uint32"))
+        std = float(std) if self._do_transform else 0.0
+        self.record = NoiseRecord(pattern, std, seed, self.protocol, False, self.clip, self.quantize)
+
+    def __call__(
+        self, img: NdarrayOrTensor, randomize: bool = True, grayscale: bool | None = None
+    ) -> NdarrayOrTensor:
+        """Corrupt.
+
+        Args:
+            img: clean image ``(C, ...)`` in [0, 1], float.
+            randomize: False uses the last draw again.
+            grayscale: overrides the constructor's for this image.
+
+        Returns:
+            The noisy image, of the type, shape and dtype that came.
+        """
+        if randomize:
+            self.randomize()
+        fields = {k: v for k, v in self.record.as_dict().items() if k != "shared"}
+        replay = MultiPatternNoise(**fields, grayscale=self.grayscale if grayscale is None else grayscale)
+        noisy = replay(img)
+        self.record = replay.record
+        return noisy
+
+
+def shares_draw(image: torch.Tensor, protocol: str, grayscale: bool | None) -> bool:
+    """Whether all channels of ``image`` get one draw: under ``physical``, when it is a grey image's copies.
+
+    Args:
+        image: ``(C, ...)``.
+        protocol: a name in :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
+        grayscale: whether the image is grey; None compares its channels.
+
+    Returns:
+        True or False.
+    """
+    if protocol != "physical" or image.shape[0] == 1:
+        return False
+    if grayscale is None:
+        return bool((image[1:] == image[:1]).all())
+    return bool(grayscale)
