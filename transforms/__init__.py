@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MONAI transforms: reading, intensity mapping and noise simulation. They know nothing of data sets or training."""
 
-from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, intensity_range
+from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd, intensity_range
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged
 from .noise import MultiPatternNoise, RandMultiPatternNoise
 from .noise_dictionary import (
@@ -33,6 +33,7 @@ __all__ = [
     "RepeatGrayscaled",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "ToGreyLevelsd",
     "derive_seed",
     "intensity_range",
     "simulate_noise",

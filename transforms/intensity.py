@@ -16,7 +16,7 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RepeatChannel
 
-__all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "intensity_range"]
+__all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "ToGreyLevelsd", "intensity_range"]
 
 CT_RANGE = (-1000.0, 1000.0)
 EIGHT_BIT_RANGE = (0.0, 255.0)
@@ -160,4 +160,28 @@ class RepeatGrayscaled(MapTransform):
             d[self.grayscale_key] = count == 1
             if count == 1 and self.channels > 1:
                 d[key] = self.repeat(d[key])
+        return d
+
+
+class ToGreyLevelsd(MapTransform):
+    """Bring [0, 1] images to the 0..255 scale on which the metrics are defined: clip, multiply, round if 8-bit.
+
+    Args:
+        keys: images in [0, 1], values outside legal.
+        eight_bit_key: where the item says whether its file holds 8-bit data; only then is the result rounded.
+        allow_missing_keys: don't raise when a key is missing.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, eight_bit_key: str = "eight_bit", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.eight_bit_key = eight_bit_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Convert. Returns: a copy of ``data`` with float images in 0..255."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            levels = d[key].clip(0.0, 1.0) * 255.0
+            d[key] = levels.round() if bool(d.get(self.eight_bit_key, False)) else levels
         return d

@@ -1,0 +1,99 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How a denoiser is applied to images: grey or colour, flat or volume, inside or outside the expected range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+
+__all__ = ["DenoisingInferer"]
+
+
+class DenoisingInferer(Inferer):
+    """Applies a 2-D denoiser to batches of images or volumes.
+
+    Args:
+        channels: channels that the network takes. Images of one channel are repeated to as many and the outputs
+            averaged.
+        pass_through: denoise only what lies in [0, 1] and pass the rest through,
+            ``out = in + D(clip(in)) - clip(in)``, so that nothing saturates or shifts. For real images; simulated
+            unclipped noise is zero-mean only without it.
+        slices_per_batch: volumes ``(B, C, H, W, D)`` are denoised slice by slice along their last axis, this many at
+            a time.
+        channels_last: run the network in ``torch.channels_last``, several times faster on CPUs.
+        amp_dtype: ``"bfloat16"`` or ``"float16"`` autocasts the network on the input's device; None keeps float32.
+
+    Raises:
+        ValueError: on a call, when the images have neither 1 nor ``channels`` channels or are not 2-D or 3-D.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        pass_through: bool = False,
+        slices_per_batch: int = 4,
+        channels_last: bool = True,
+        amp_dtype: str | None = None,
+    ) -> None:
+        super().__init__()
+        if slices_per_batch < 1:
+            raise ValueError(f"slices_per_batch must be at least 1, got {slices_per_batch}.")
+        if amp_dtype not in (None, "bfloat16", "float16"):
+            raise ValueError(f"amp_dtype must be None, 'bfloat16' or 'float16', got {amp_dtype!r}.")
+        self.channels = channels
+        self.pass_through = pass_through
+        self.slices_per_batch = slices_per_batch
+        self.channels_last = channels_last
+        self.amp_dtype = amp_dtype
+
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Denoise.
+
+        Args:
+            inputs: ``(B, C, H, W)`` or ``(B, C, H, W, D)`` with C of 1 or ``channels``, about [0, 1].
+            network: maps ``(B, channels, H, W)`` to a tensor of that shape, or to a tuple of such tensors (as
+                ``TwoStageDenoiser.stages`` does: the denoised image first).
+            args: passed to the network.
+            kwargs: passed to the network.
+
+        Returns:
+            What the network returns, each tensor in the shape and dtype of ``inputs``. Only the first one of a tuple
+            gets the pass-through rule.
+        """
+        if inputs.ndim == 4:
+            return self._denoise(inputs, network, *args, **kwargs)
+        if inputs.ndim != 5:
+            raise ValueError(f"expected (B, C, H, W) or (B, C, H, W, D), got shape {tuple(inputs.shape)}.")
+        batch, _, _, _, depth = inputs.shape
+        slices = inputs.movedim(-1, 1).flatten(0, 1)
+        chunks = [self._denoise(chunk, network, *args, **kwargs) for chunk in slices.split(self.slices_per_batch)]
+
+        def join(parts: list[torch.Tensor]) -> torch.Tensor:
+            return torch.cat(parts).unflatten(0, (batch, depth)).movedim(1, -1)
+
+        if isinstance(chunks[0], tuple):
+            return tuple(join(list(parts)) for parts in zip(*chunks))
+        return join(chunks)
+
+    def _denoise(self, images: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        count = images.shape[1]
+        if count not in (1, self.channels):
+            raise ValueError(f"expected 1 or {self.channels} channels, got {count}.")
+        clipped = images.clip(0.0, 1.0) if self.pass_through else images
+        x = clipped.expand(-1, self.channels, -1, -1)
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        dtype = getattr(torch, self.amp_dtype) if self.amp_dtype else torch.bfloat16
+        with torch.autocast(images.device.type, dtype, enabled=self.amp_dtype is not None):
+            result = network(x, *args, **kwargs)
+        outputs = result if isinstance(result, tuple) else (result,)
+        outputs = tuple(
+            (out.mean(1, keepdim=True) if count == 1 and out.shape[1] > 1 else out).to(images.dtype) for out in outputs
+        )
+        if self.pass_through:
+            outputs = (images + outputs[0] - clipped, *outputs[1:])
+        return outputs if isinstance(result, tuple) else outputs[0]
