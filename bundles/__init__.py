@@ -1,0 +1,29 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""MONAI bundles: configs, weights and documentation. The logic they configure is in the rest of the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["bundle_path"]
+
+
+def bundle_path(name: str) -> Path:
+    """Where a bundle of this package lies.
+
+    Args:
+        name: a bundle's folder name, such as ``"multimodal_denoising"``.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        FileNotFoundError: when there is no such bundle; the message lists those that are.
+    """
+    root = Path(__file__).resolve().parent
+    path = root / name
+    if not (path / "configs").is_dir():
+        known = sorted(folder.name for folder in root.iterdir() if (folder / "configs").is_dir())
+        raise FileNotFoundError(f"no bundle {name!r}; there are {known}.")
+    return path

@@ -1,0 +1,126 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Checks that run before a bundle's workflow does: better one clear error now than hours later."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.bundle import run as bundle_run
+from monai.bundle.utils import ID_REF_KEY, ID_SEP_KEY
+
+__all__ = ["ConfigTypoError", "check_overrides", "check_training_data"]
+
+NESTED = (ID_SEP_KEY, "#")
+
+
+class ConfigTypoError(ValueError):
+    """A command-line override that no config file knows; the message names the key and the likely meaning."""
+
+
+def check_overrides(argv: Sequence[str] | None = None) -> None:
+    """Refuse misspelt overrides of a ``python -m monai.bundle run`` command line.
+
+    MONAI adds unknown keys to the config silently, so ``--max_epoch 5`` would train to the end of the default budget.
+
+    Args:
+        argv: the command line; ``sys.argv`` when None. One that does not run a bundle is not looked at.
+
+    Raises:
+        ConfigTypoError: when an override's key is in none of the config files.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    options = _options(argv[1:])
+    if "run" not in argv or "config_file" not in options:
+        return
+    files = options["config_file"]
+    if files.startswith(("[", "(")):
+        files = list(ast.literal_eval(files))
+    config = ConfigParser.load_config_files(files)
+    own = set(inspect.signature(bundle_run).parameters)
+    for key in options:
+        if key in own:
+            continue
+        path = key.replace("#", ID_SEP_KEY).split(ID_SEP_KEY)
+        if not _exists(config, path):
+            known = _known_keys(config)
+            close = difflib.get_close_matches(key.replace("#", ID_SEP_KEY), known, n=1)
+            hint = f" Did you mean --{close[0]}?" if close else ""
+            raise ConfigTypoError(f"--{key}: no such key in {files}.{hint}")
+
+
+def check_training_data(
+    train: Sequence[Mapping[str, Any]], val: Sequence[Mapping[str, Any]], manifest: Any, patch_size: int, val_size: int
+) -> None:
+    """Refuse training data that would fail later: missing files, images smaller than a patch.
+
+    Args:
+        train: training items of the manifest.
+        val: validation items.
+        manifest: path of the manifest, for its quick verification.
+        patch_size: side of a training patch in pixels.
+        val_size: side of a validation crop in pixels.
+
+    Raises:
+        ValueError: naming the first few files and what is wrong with each.
+    """
+    from ..data_manifest import Manifest, verify_manifest
+
+    full = Manifest.read(manifest)
+    problems: list[str] = []
+    for items, split, size in ((train, "train", patch_size), (val, "val", val_size)):
+        wanted = {item["image_id"] for item in items}
+        records = [record for record in full if record.split == split and record.image_id in wanted]
+        problems += map(str, verify_manifest(Manifest(records, full.path), decode=False, patch_size=size))
+    if problems:
+        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(problems[:10]) + more)
+
+
+def _options(arguments: Iterable[str]) -> dict[str, str]:
+    """``--key value`` and ``--key=value`` pairs; Fire takes dashes in keys for underscores."""
+    options: dict[str, str] = {}
+    key = None
+    for argument in arguments:
+        if argument.startswith("--") and len(argument) > 2:
+            name, _, value = argument[2:].partition("=")
+            key = name.replace("-", "_")
+            options[key] = value
+            if value:
+                key = None
+        elif key is not None:
+            options[key] = argument
+            key = None
+    return options
+
+
+def _exists(config: Any, path: Sequence[str]) -> bool:
+    """Whether the path's parent is in the config; an argument may be added to an existing component."""
+    node = config
+    for depth, part in enumerate(path):
+        if isinstance(node, list) and part.lstrip("-").isdigit():
+            if not -len(node) <= int(part) < len(node):
+                return False
+            node = node[int(part)]
+        elif isinstance(node, Mapping) and part in node:
+            node = node[part]
+        else:
+            return depth > 0 and depth == len(path) - 1 and isinstance(node, Mapping) and "_target_" in node
+        if isinstance(node, str) and node.startswith(ID_REF_KEY):
+            return True
+    return True
+
+
+def _known_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in config.items():
+        keys.append(prefix + key)
+        if isinstance(value, Mapping):
+            keys += _known_keys(value, f"{prefix}{key}{ID_SEP_KEY}")
+    return keys

@@ -1,0 +1,28 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Training engine and handlers; the bundles' configs put them together."""
+
+from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
+from .evaluator import DenoisingEvaluator
+from .history import ValidationHistory
+from .progress import TrainingProgress
+from .sampler import training_sampler
+from .schedule import learning_rate_schedule
+from .seeding import EpochSeeding
+from .trainer import TwoStageTrainer, prepare_denoising_batch
+from .weight_average import WeightAverage
+
+__all__ = [
+    "BestWeights",
+    "DenoisingEvaluator",
+    "EpochSeeding",
+    "TrainingCheckpoint",
+    "TrainingProgress",
+    "TwoStageTrainer",
+    "ValidationHistory",
+    "WeightAverage",
+    "learning_rate_schedule",
+    "prepare_denoising_batch",
+    "save_atomically",
+    "training_sampler",
+]
