@@ -3,7 +3,7 @@
 """MONAI transforms: reading, intensity mapping and noise simulation. They know nothing of data sets or training."""
 
 from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd, intensity_range
-from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged
+from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
 from .noise import MultiPatternNoise, RandMultiPatternNoise
 from .noise_dictionary import (
     MultiPatternNoiseD,
@@ -35,6 +35,7 @@ __all__ = [
     "ScaleToUnitRanged",
     "ToGreyLevelsd",
     "derive_seed",
+    "drop_equal_channels",
     "intensity_range",
     "simulate_noise",
 ]

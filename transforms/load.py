@@ -14,9 +14,10 @@ import pydicom
 import torch
 from monai.config import KeysCollection
 from monai.data import ImageReader, MetaTensor, NibabelReader, PILReader, PydicomReader
-from monai.transforms import LoadImage, MapTransform, Transform
+from monai.transforms import MapTransform, Transform
+from monai.transforms.io.array import switch_endianness
 
-__all__ = ["ImageReadError", "LoadMedicalImage", "LoadMedicalImaged"]
+__all__ = ["ImageReadError", "LoadMedicalImage", "LoadMedicalImaged", "drop_equal_channels"]
 
 PIL_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -45,7 +46,7 @@ class LoadMedicalImage(Transform):
     Returns (of a call):
         A MetaTensor ``(C, X, Y)`` for an image, ``(C, X, Y, Z)`` for a volume, C being 1 or 3, in the file's own
         intensity unit (DICOM: after rescale slope and intercept, so HU for CT). ``meta["stored_dtype"]`` names the
-        dtype on file.
+        dtype on file (where a rescale changes the values, that of its result).
 
     Raises:
         ImageReadError: when the file is missing, cannot be decoded, holds NaN or infinite values, is empty, is a
@@ -65,12 +66,17 @@ class LoadMedicalImage(Transform):
         try:
             reader = _reader_for(path)
             colour = _is_planar(path) or (isinstance(reader, PydicomReader) and _is_colour_dicom(path))
-            image = LoadImage(reader=reader, image_only=True, dtype=None)(path)
+            # Not through LoadImage: where this reader fails, it would try all others, and it warns at every start
+            # about GPU readers that are not installed.
+            data = reader.read(path)
+            array, meta = reader.get_data(data)
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
+            meta["filename_or_obj"] = path
+            image = MetaTensor.ensure_torch_and_prune_meta(array, switch_endianness(meta, "<"))
         except ImageReadError:
             raise
         except Exception as error:
             raise ImageReadError(path, f"cannot be read as an image: {_first_line(error)}") from error
-        stored_dtype = str(image.dtype).removeprefix("torch.")
         image = _channel_first(image, colour, path)
         if slice_index is not None:
             image = _pick_slice(image, int(slice_index), path)
@@ -79,7 +85,7 @@ class LoadMedicalImage(Transform):
         image = image.to(self.dtype)
         if not bool(torch.isfinite(image).all()):
             raise ImageReadError(path, "the image holds NaN or infinite values.")
-        image.meta["stored_dtype"] = stored_dtype
+        image.meta["stored_dtype"] = _stored_dtype(data, array)
         image.meta["original_channel_dim"] = 0
         return image
 
@@ -87,11 +93,18 @@ class LoadMedicalImage(Transform):
 class LoadMedicalImaged(MapTransform):
     """Dictionary version of :class:`LoadMedicalImage`.
 
+    An RGB file whose three channels are equal is a grey image: where the item says that it has one channel, one is
+    kept.
+
     Args:
         keys: keys whose values are paths; each is replaced by its image.
         slice_key: where a slice index stands, when the path is a volume; absent or None for images.
+        channels_key: where the number of channels stands, 1 or 3, as a manifest gives it; may be absent.
         dtype: dtype of the result.
         allow_missing_keys: don't raise when a key is missing.
+
+    Raises (of a call):
+        ImageReadError: as :class:`LoadMedicalImage`, and when the image has another number of channels than stated.
     """
 
     def __init__(
@@ -100,17 +113,38 @@ class LoadMedicalImaged(MapTransform):
         slice_key: str = "slice",
         dtype: torch.dtype = torch.float32,
         allow_missing_keys: bool = False,
+        channels_key: str = "channels",
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.slice_key = slice_key
+        self.channels_key = channels_key
         self.loader = LoadMedicalImage(dtype)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the image under each key. Returns: a copy of ``data`` with the images in place of the paths."""
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.loader(d[key], d.get(self.slice_key))
+            path, stated = d[key], d.get(self.channels_key)
+            d[key] = self.loader(path, d.get(self.slice_key))
+            if stated == 1:
+                d[key] = drop_equal_channels(d[key])
+            if stated is not None and d[key].shape[0] != int(stated):
+                raise ImageReadError(path, f"has {d[key].shape[0]} channels, the manifest says {stated}.")
         return d
+
+
+def drop_equal_channels(image: MetaTensor) -> MetaTensor:
+    """Make a grey image of one that holds the same channel three times; return any other as it is.
+
+    Args:
+        image: channel-first, ``(C, X, Y)`` or ``(C, X, Y, Z)``.
+
+    Returns:
+        ``(1, ...)`` when all channels are equal, else ``image``.
+    """
+    if image.shape[0] > 1 and bool((image[1:] == image[:1]).all()):
+        return image[:1]
+    return image
 
 
 class TiffReader(PILReader):
@@ -168,6 +202,15 @@ def _is_colour_dicom(path: str) -> bool:
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise ImageReadError(path, "multi-frame DICOM (a video or an enhanced volume) is not supported here.")
     return int(header.get("SamplesPerPixel") or 1) > 1
+
+
+def _stored_dtype(data: Any, array: np.ndarray) -> str:
+    """The array's dtype; for DICOM whose rescale changes nothing the one on file, though MONAI made floats of it."""
+    header = data[0] if isinstance(data, list) else data
+    if isinstance(header, pydicom.Dataset) and array.dtype.kind == "f" and "PixelData" in header:
+        if float(header.get("RescaleSlope", 1)) == 1 and float(header.get("RescaleIntercept", 0)) == 0:
+            return f"{'' if header.PixelRepresentation else 'u'}int{header.BitsAllocated}"
+    return array.dtype.name
 
 
 def _channel_first(image: MetaTensor, colour: bool, path: str) -> MetaTensor:

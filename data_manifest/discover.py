@@ -1,0 +1,159 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Finding image files in a folder, and the DICOM series among them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from ..transforms.load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
+
+__all__ = ["DicomHeader", "find_image_files", "group_by_series", "read_dicom_headers"]
+
+PLAIN_SUFFIXES = PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES
+DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+# Companions of images that are never DICOM: opening each of them to look for a preamble would cost time.
+OTHER_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".xml", ".md", ".html", ".pdf", ".zip", ".gz")
+
+# DICOM's Modality tag (0008,0060) and the names used here.
+DICOM_MODALITIES = {
+    "CT": "ct",
+    "MR": "mri",
+    **dict.fromkeys(("CR", "DX", "DR", "XA", "RF", "RG", "MG", "PX", "IO"), "xray"),
+    **dict.fromkeys(("SM", "GM"), "microscopy"),
+    **dict.fromkeys(("DMS", "XC"), "skin"),
+    "US": "ultrasound",
+    "PT": "pet",
+    "NM": "nuclear",
+    "OP": "fundus",
+}
+_TAGS = (
+    "Modality",
+    "PatientID",
+    "SeriesInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "InstanceNumber",
+)
+
+
+@dataclass(frozen=True)
+class DicomHeader:
+    """What a manifest needs of a DICOM header.
+
+    Args:
+        modality: our name of the modality; empty when the tag says nothing usable.
+        patient_id: as on file; it must never be written anywhere.
+        series: SeriesInstanceUID, or empty.
+        position: place of the slice along the series' axis, for sorting.
+    """
+
+    modality: str
+    patient_id: str
+    series: str
+    position: float
+
+
+def find_image_files(root: str | os.PathLike, include: str = "*", exclude: str | None = None) -> list[Path]:
+    """All image files in a folder and its subfolders, by name (PNG, JPEG, BMP, TIFF, NIfTI) or content (DICOM).
+
+    Args:
+        root: the folder, or one file.
+        include: shell pattern that a file's name, or its path below ``root``, must match.
+        exclude: shell pattern that neither may match; for masks, for example ``"*_mask.tif"``.
+
+    Returns:
+        Sorted paths. Hidden files are left out.
+
+    Raises:
+        FileNotFoundError: when ``root`` does not exist.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder.")
+    if root.is_file():
+        return [root]
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(folder, name)
+            below = path.relative_to(root).as_posix()
+            if name.startswith(".") or name == "DICOMDIR" or not _matches(name, below, include):
+                continue
+            if exclude is not None and _matches(name, below, exclude):
+                continue
+            if name.lower().endswith(PLAIN_SUFFIXES) or is_dicom(path):
+                found.append(path)
+    return sorted(found)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its name or its preamble."""
+    name = path.name.lower()
+    if name.endswith(DICOM_SUFFIXES):
+        return True
+    if name.endswith(PLAIN_SUFFIXES + OTHER_SUFFIXES):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_dicom_headers(paths: Iterable[Path], executor: Executor) -> dict[Path, DicomHeader]:
+    """Read the headers of those files that are DICOM; unreadable ones are left to the decoder to name."""
+    dicoms = [path for path in paths if is_dicom(path)]
+    headers = executor.map(_read_header, dicoms)
+    return {path: header for path, header in zip(dicoms, headers) if header is not None}
+
+
+def group_by_series(paths: Iterable[Path], headers: dict[Path, DicomHeader]) -> list[list[Path]]:
+    """Put the slices of one DICOM series together, sorted along its axis; every other file stands alone.
+
+    Files of one folder with the same series number are one series, so a folder may hold several.
+    """
+    groups: dict[tuple, list[Path]] = {}
+    for path in paths:
+        header = headers.get(path)
+        key = (path.parent, header.series) if header is not None and header.series else (path,)
+        groups.setdefault(key, []).append(path)
+    for group in groups.values():
+        if len(group) > 1:
+            group.sort(key=lambda path: (headers[path].position, path))
+    return list(groups.values())
+
+
+def _matches(name: str, below: str, pattern: str) -> bool:
+    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(below, pattern)
+
+
+def _read_header(path: Path) -> DicomHeader | None:
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        return DicomHeader(
+            modality=DICOM_MODALITIES.get(str(header.get("Modality") or "").upper(), ""),
+            patient_id=str(header.get("PatientID") or "").strip(),
+            series=str(header.get("SeriesInstanceUID") or ""),
+            position=_position(header),
+        )
+    except Exception:
+        # Whatever is wrong with the file, the decoder meets it again and names it with its cause.
+        return None
+
+
+def _position(header: pydicom.Dataset) -> float:
+    place, axes = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    if place and axes and len(place) == 3 and len(axes) == 6:
+        rows, columns = np.array(axes, float).reshape(2, 3)
+        return float(np.dot(np.array(place, float), np.cross(rows, columns)))
+    return float(header.get("InstanceNumber") or 0)
