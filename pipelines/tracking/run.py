@@ -1,0 +1,304 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One run in an MLflow store, written to in a way that never stops what is being tracked."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import mlflow
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from monai.handlers import MLFlowHandler
+from monai.utils import path_to_uri
+
+from .parameters import flatten_parameters, names_a_file
+
+__all__ = ["TrackedRun", "store_uri"]
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_BATCH = 100  # parameters or tags that MLflow takes in one call
+_LARGEST_METRIC_BATCH = 1000
+_MOST_PENDING = 100_000
+_FILE_COLUMNS = {"path", "paths", "file", "filename", "file_name", "filepath", "target", "uri", "url"}
+
+
+def store_uri(tracking_uri: str | os.PathLike | None = None) -> str:
+    """The MLflow store that is used.
+
+    Args:
+        tracking_uri: a URI, or the path of an SQLite file. The environment variable ``MLFLOW_TRACKING_URI`` goes first.
+            When neither is given: ``mlruns.db`` in the working directory.
+
+    Returns:
+        Its URI.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or str(tracking_uri or "mlruns.db")
+    if "://" in uri or os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    # MLflow takes the path as it stands, blanks included, but for the characters that would end it.
+    path = Path(uri).expanduser().absolute().as_posix()
+    for character, code in (("%", "%25"), ("?", "%3F"), ("#", "%23")):
+        path = path.replace(character, code)
+    return f"sqlite:///{path}"
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return uri.replace(f"{parts.username}:{parts.password}@", f"{parts.username}:***@") if parts.password else uri
+
+
+@contextlib.contextmanager
+def _short_patience() -> Iterator[None]:
+    # MLflow's defaults keep trying for minutes, and training would wait that long at every call.
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+    ours = [name for name in limits if name not in os.environ]
+    os.environ.update({name: limits[name] for name in ours})
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+class TrackedRun(MLFlowHandler):
+    """A run in an MLflow store: opened with errors, written to without.
+
+    Opening raises when the store cannot be reached. From then on a call that fails warns once for each kind and
+    returns, metrics are kept and sent again with the next ones, and a store that answers slowly or not at all is left
+    alone for a while, so that it cannot slow down the work that is being tracked.
+
+    Takes store, experiment and client from MONAI's ``MLFlowHandler``; is not attached to an engine itself (see
+    :class:`~noisewise.pipelines.tracking.ExperimentTracker`).
+
+    Args:
+        tracking_uri: see :func:`store_uri`.
+        experiment_name: made when it does not exist.
+        run_name: name of a new run; the current time when None.
+        continue_run: id of a run to go on with, if the store has it.
+        parent_run: id of the run that a new one is shown below, if the store has it.
+
+    Raises:
+        RuntimeError: when the store cannot be reached or used; the message names it.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str | os.PathLike | None = None,
+        experiment_name: str = "noisewise",
+        run_name: str | None = None,
+        continue_run: str | None = None,
+        parent_run: str | None = None,
+    ) -> None:
+        self.uri = store_uri(tracking_uri)
+        self.continued = False
+        self._pending: list[Metric] = []
+        self._warned: set[str] = set()
+        self._rest_until = 0.0
+        with self.must_succeed():
+            location = self._prepare_sqlite()
+            super().__init__(tracking_uri=self.uri, experiment_name=experiment_name, artifact_location=location)
+            self._set_experiment()
+            self.cur_run = self._existing_run(continue_run)
+            self.continued = self.cur_run is not None
+            if self.continued:
+                self.client.update_run(self.run_id, status="RUNNING")
+            else:
+                parent = self._existing_run(parent_run)
+                self.cur_run = self.client.create_run(
+                    self.experiment.experiment_id,
+                    run_name=run_name or time.strftime("%Y-%m-%d_%H-%M-%S"),
+                    tags={"mlflow.parentRunId": parent.info.run_id} if parent else None,
+                )
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the store."""
+        return self.cur_run.info.run_id
+
+    @contextlib.contextmanager
+    def must_succeed(self) -> Iterator[None]:
+        """Turn whatever goes wrong within into one error that names the store."""
+        try:
+            with _short_patience():
+                yield
+        except Exception as error:
+            raise RuntimeError(
+                f"the MLflow store {_without_password(self.uri)} cannot be used: {error}\n"
+                "Set 'tracking_uri' or the environment variable MLFLOW_TRACKING_URI to one that can."
+            ) from error
+
+    def attempt(self, kind: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+        """Call, and when it fails say so once.
+
+        Args:
+            kind: what the call does, for the message; one warning is given for each.
+            call: the call.
+            args: passed on.
+            kwargs: passed on.
+
+        Returns:
+            Whether it was done.
+        """
+        start = time.monotonic()
+        if start < self._rest_until:
+            return False
+        try:
+            with _short_patience():
+                call(*args, **kwargs)
+        except Exception as error:
+            now = time.monotonic()
+            # A store that is gone costs a time-out at each call: bound that to some 5 % of the training time.
+            self._rest_until = now + min(20 * (now - start), 900.0)
+            if kind not in self._warned:
+                self._warned.add(kind)
+                logger.warning(
+                    "MLflow store %s: %s failed, the run goes on without (%s: %s)",
+                    _without_password(self.uri), kind, type(error).__name__, error,
+                )  # fmt: skip
+            return False
+        return True
+
+    def log_parameters(self, params: Mapping[str, Any]) -> None:
+        """Log parameters; raises what MLflow raises.
+
+        MLflow's parameters cannot change, so what a continued run has otherwise is stored as a tag ``resumed.NAME``.
+
+        Args:
+            params: nested or not; see :func:`~noisewise.pipelines.tracking.flatten_parameters`.
+        """
+        flat = flatten_parameters(params)
+        known = self.client.get_run(self.run_id).data.params
+        fresh = [Param(name, value) for name, value in flat.items() if name not in known]
+        changed = {f"resumed.{name}": v for name, v in flat.items() if name in known and known[name] != v}
+        for start in range(0, len(fresh), _LARGEST_BATCH):
+            self.client.log_batch(self.run_id, params=fresh[start : start + _LARGEST_BATCH])
+        self.set_tags(changed)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; raises what MLflow raises.
+
+        Args:
+            tags: text by name.
+        """
+        entries = [RunTag(name, str(value)) for name, value in tags.items()]
+        for start in range(0, len(entries), _LARGEST_BATCH):
+            self.client.log_batch(self.run_id, tags=entries[start : start + _LARGEST_BATCH])
+
+    def log_data_digest(self, digest: str, counts: Mapping[str, int], context: str) -> None:
+        """Log which data was used, as MLflow's data set input; raises what MLflow raises.
+
+        Args:
+            digest: checksum of the data; nothing that names a file.
+            counts: number of images of each split.
+            context: what the data was used for, such as ``"training"``.
+        """
+        # MLflow takes 36 characters of a digest; the whole one stands among the parameters.
+        dataset = Dataset(
+            name="noisewise-manifest",
+            digest=digest[:32],
+            source_type="manifest",
+            source="{}",
+            profile=str({name: int(count) for name, count in counts.items()}).replace("'", '"'),
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers; never raises. What cannot be sent now is sent with the next call.
+
+        Args:
+            values: numbers by name.
+            step: the training step they belong to.
+        """
+        now = int(time.time() * 1000)
+        self._pending += [
+            Metric(re.sub(r"[^\w\-. :/]", "_", name), float(value), now, int(step)) for name, value in values.items()
+        ]
+        del self._pending[:-_MOST_PENDING]
+        while self._pending:
+            batch = self._pending[:_LARGEST_METRIC_BATCH]
+            if not self.attempt("logging metrics", self.client.log_batch, self.run_id, metrics=batch):
+                return
+            del self._pending[: len(batch)]
+
+    def log_file(self, path: str | os.PathLike, folder: str) -> None:
+        """Store a file; never raises. A table that names files is not stored, with a warning.
+
+        Args:
+            path: the file.
+            folder: folder among the run's artifacts.
+        """
+        path = Path(path)
+        if path.suffix.lower() in (".csv", ".md", ".txt", ".tsv") and _table_names_files(path):
+            logger.warning("%s names files, so it is not stored in MLflow", path.name)
+            return
+        self.attempt(f"storing {path.suffix or 'a file'}", self.client.log_artifact, self.run_id, str(path), folder)
+
+    def last_steps(self) -> dict[str, int]:
+        """The last step at which each metric of the run was logged; raises what MLflow raises."""
+        names = self.client.get_run(self.run_id).data.metrics
+        return {name: max(m.step for m in self.client.get_metric_history(self.run_id, name)) for name in names}
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """End the run; never raises.
+
+        Args:
+            status: one of MLflow's: ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
+        """
+        self._rest_until = 0.0
+        self.log_metrics({}, 0)
+        self.attempt("ending the run", self.client.set_terminated, self.run_id, status)
+        self.attempt("closing the store", self._dispose_sqlite_store)
+        self.cur_run = None
+
+    def _prepare_sqlite(self) -> str | None:
+        # Artifacts lie beside the database, wherever the run was started from.
+        prefix = "sqlite:///"
+        if not self.uri.startswith(prefix):
+            return None
+        folder = Path(unquote(self.uri[len(prefix) :])).absolute().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        return path_to_uri(folder / "mlruns")
+
+    def _existing_run(self, run_id: str | None) -> Any:
+        if not run_id:
+            return None
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != mlflow.exceptions.ErrorCode.Name(mlflow.exceptions.RESOURCE_DOES_NOT_EXIST):
+                raise
+            run = None
+        if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+            logger.warning("the MLflow store %s has no run %s", _without_password(self.uri), run_id)
+            return None
+        return run
+
+
+def _table_names_files(path: Path) -> bool:
+    neighbours = {file.name for file in path.parent.iterdir()}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            if path.suffix.lower() == ".csv":
+                rows = list(csv.reader(file))
+                columns = {cell.strip().lower() for cell in rows[0]} if rows else set()
+                return bool(columns & _FILE_COLUMNS) or any(_is_file_name(c, neighbours) for r in rows for c in r)
+            return any(_is_file_name(word, neighbours) for word in re.split(r"[\s|()\[\]<>\"'`]+", file.read()))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return True
+
+
+def _is_file_name(cell: str, neighbours: set[str]) -> bool:
+    # Tables hold units such as "dB/px" and pictures that lie beside them.
+    is_unit = cell.count("/") == 1 and "." not in cell and not cell.startswith(("/", "~"))
+    return cell not in neighbours and not is_unit and names_a_file(cell)

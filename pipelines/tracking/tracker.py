@@ -1,0 +1,315 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The handler that makes an MLflow run of a training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from monai.utils import ensure_tuple, is_scalar
+
+from .panels import denoising_panel
+from .run import TrackedRun
+from .versions import code_version
+
+__all__ = ["RUN_ID_FILE", "ExperimentTracker"]
+
+logger = logging.getLogger(__name__)
+
+RUN_ID_FILE = "mlflow_run_id.txt"
+
+
+class ExperimentTracker:
+    """Makes an MLflow run of a training: list it among the trainer's handlers.
+
+    The run holds parameters, versions of the code and digest of the data; the config files under ``config/``; losses
+    and learning rates (``train/nen_loss``, ``train/rn_loss``, ``train/lr``) as means over an interval; the validation's
+    metrics (``val/psnr``, ...) and panels of images (``val/panel_0``, ...), all with the trainer's iteration as step;
+    at the end the table of final metrics and what lies in ``output_dir``: weights under ``weights/``, tables and
+    pictures under ``results/``. Its status is FINISHED, or FAILED after an exception and KILLED after Ctrl-C. The run's
+    id is kept in ``output_dir``; a run that was killed is continued when training resumes.
+
+    The store is reached when the engine starts, or an error names it; whatever fails later warns and lets training go
+    on (see :class:`~noisewise.pipelines.tracking.TrackedRun`). In multi-process training the first process tracks.
+
+    No path and no file name is logged, nor anything else that came with an image besides its pixels in the panels;
+    config files are stored as they are.
+
+    MONAI's ``StatsHandler`` re-raises exceptions before handlers behind it hear of them: list it after this one.
+
+    Args:
+        output_dir: where the training writes.
+        evaluator: its metrics and images are logged while the trainer runs; validation images and predictions are
+            expected on the 0..255 scale.
+        tracking_uri: a URI or the path of an SQLite file; ``MLFLOW_TRACKING_URI`` goes first. ``mlruns.db`` in the
+            working directory when None.
+        experiment_name: runs to be compared share an experiment.
+        run_name: the current time when None.
+        params: what to compare runs by; nested parameters get dotted names.
+        config_files: stored as they are.
+        seed: of the training.
+        manifest_digest: checksum of the data (``Manifest.digest()``).
+        manifest_counts: number of images of each split.
+        artifacts: patterns of files in ``output_dir`` that are stored at the end. Tables that name files are not.
+        panels: how many validation images are drawn; 0 keeps all pixels out of the store.
+        panel_interval: draw every so many validations; the last epoch's is always drawn.
+        panel_size: largest width and height of a tile.
+        loss_interval: log losses every so many iterations.
+        resume: continue the run whose id is in ``output_dir``, if there is one and the store has it.
+
+    Raises:
+        ValueError: when an interval or a size is not positive.
+        FileNotFoundError: when a config file does not exist.
+        RuntimeError: as the engine starts, when the store cannot be used.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike,
+        evaluator: Evaluator | None = None,
+        tracking_uri: str | os.PathLike | None = None,
+        experiment_name: str = "noisewise",
+        run_name: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        config_files: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+        seed: int | None = None,
+        manifest_digest: str | None = None,
+        manifest_counts: Mapping[str, int] | None = None,
+        artifacts: str | Sequence[str] = ("model.pt", "*.csv", "*.md", "*.png"),
+        panels: int = 4,
+        panel_interval: int = 1,
+        panel_size: int = 256,
+        loss_interval: int = 20,
+        resume: bool = False,
+    ) -> None:
+        for name, value in (
+            ("panel_interval", panel_interval),
+            ("panel_size", panel_size),
+            ("loss_interval", loss_interval),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        self.output_dir = Path(output_dir)
+        self.evaluator = evaluator
+        self.tracking_uri = tracking_uri
+        self.experiment_name = experiment_name
+        self.run_name = run_name
+        self.params = dict(params or {})
+        self.config_files = [Path(path) for path in ensure_tuple(config_files or ())]
+        self.seed = seed
+        self.manifest_digest = manifest_digest
+        self.manifest_counts = dict(manifest_counts or {})
+        self.artifacts = ensure_tuple(artifacts)
+        self.panels = int(panels)
+        self.panel_interval = int(panel_interval)
+        self.panel_size = int(panel_size)
+        self.loss_interval = int(loss_interval)
+        self.resume = resume
+        missing = [str(path) for path in self.config_files if not path.is_file()]
+        if missing:
+            raise FileNotFoundError(f"config_files: {', '.join(missing)} not found.")
+        self.run: TrackedRun | None = None
+        self._trainer: Engine | None = None
+        self._logged_until: dict[str, int] = {}
+        self._loss_sums: dict[str, torch.Tensor] = {}
+        self._loss_count = 0
+        self._validations = 0
+        self._drawn: list[np.ndarray] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Track ``engine``, a trainer, and the evaluator while it runs."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self.completed)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+        if self.evaluator is not None:
+            self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self.draw_panels)
+            self.evaluator.add_event_handler(Events.COMPLETED, self.validation_completed)
+
+    def start(self, engine: Engine) -> None:
+        """Open the run and log what is known beforehand."""
+        self._trainer = engine
+        self._loss_sums, self._loss_count, self._validations = {}, 0, 0
+        if torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
+            return
+        id_file = self.output_dir / RUN_ID_FILE
+        earlier = id_file.read_text().strip() if self.resume and id_file.is_file() else None
+        run = TrackedRun(self.tracking_uri, self.experiment_name, self.run_name, continue_run=earlier)
+        try:
+            with run.must_succeed():
+                self._describe(run, engine)
+            # A continued run repeats the steps since its last checkpoint, which the store has already.
+            self._logged_until = run.last_steps() if run.continued else {}
+        except BaseException:
+            run.finish("FAILED")
+            raise
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        id_file.write_text(run.run_id + "\n")
+        self.run = run
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Add up the losses, and log their means when an interval is over."""
+        if self.run is None:
+            return
+        output = engine.state.output
+        names = {"nen_loss": "train/nen_loss", "loss": "train/rn_loss" if "nen_loss" in output else "train/loss"}
+        for key, name in names.items():
+            if key in output:
+                # Kept on the device: reading the number at each iteration would wait for it.
+                loss = torch.as_tensor(output[key]).detach().float().mean()
+                self._loss_sums[name] = self._loss_sums[name] + loss if name in self._loss_sums else loss
+        self._loss_count += 1
+        if engine.state.iteration % self.loss_interval == 0:
+            self._log_losses(engine)
+
+    def epoch_completed(self, engine: Engine) -> None:
+        """Log the trainer's own metrics, if it has any."""
+        if self.run is not None:
+            self._log(_scalars(engine.state.metrics, "train"), engine.state.iteration)
+
+    def draw_panels(self, engine: Engine) -> None:
+        """Draw the first images that the evaluator has denoised."""
+        if self.run is None or not self._is_drawing():
+            return
+        for item in ensure_tuple(engine.state.output):
+            if len(self._drawn) >= self.panels:
+                return
+            try:
+                self._drawn.append(denoising_panel(item, self.panel_size))
+            except Exception as error:
+                self.run.attempt("drawing a panel", _raise, error)
+                return
+
+    def validation_completed(self, engine: Engine) -> None:
+        """Log the validation that just ended."""
+        if self.run is None:
+            return
+        step = self._trainer.state.iteration
+        metrics = _scalars(engine.state.metrics, "val")
+        if engine.state.key_metric_name is not None and is_scalar(engine.state.best_metric):
+            metrics[f"val/best_{_bare(engine.state.key_metric_name)}"] = float(engine.state.best_metric)
+        # Pictures before numbers: a step with numbers is complete when the run is continued.
+        if any(self._logged_until.get(name, -1) < step for name in metrics):
+            for index, panel in enumerate(self._drawn):
+                self.run.attempt(
+                    "logging images", self.run.client.log_image,
+                    self.run.run_id, panel, key=f"val/panel_{index}", step=step,
+                )  # fmt: skip
+        self._drawn = []
+        self._validations += 1
+        self._log(metrics, step)
+
+    def completed(self, engine: Engine) -> None:
+        """Store tables, pictures and weights, and end the run."""
+        if self.run is None:
+            return
+        if self._loss_count:
+            self._log_losses(engine)
+        self.run.attempt("storing the final metrics", self._store_final_metrics)
+        for pattern in self.artifacts:
+            for path in sorted(self.output_dir.glob(pattern)):
+                if path.is_file():
+                    self.run.log_file(path, "weights" if path.suffix == ".pt" else "results")
+        self._finish("FINISHED")
+
+    def exception_raised(self, engine: Engine, exception: BaseException) -> None:
+        """Say so in the store, and raise the exception again, as Ignite leaves it to its handlers."""
+        if self.run is not None:
+            # The kind alone: messages name files.
+            self.run.attempt("setting a tag", self.run.set_tags, {"exception": type(exception).__name__})
+            self._finish("KILLED" if isinstance(exception, KeyboardInterrupt) else "FAILED")
+        raise exception
+
+    def _describe(self, run: TrackedRun, engine: Engine) -> None:
+        version = code_version()
+        params: dict[str, Any] = {
+            "device": engine.state.device.type if isinstance(engine.state.device, torch.device) else None,
+            "world_size": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
+            "max_epochs": engine.state.max_epochs,
+            "epoch_length": engine.state.epoch_length,
+            **self.params,
+            "version": version,
+        }
+        if self.seed is not None:
+            params["seed"] = self.seed
+        if self.manifest_digest is not None:
+            params["data"] = {"digest": self.manifest_digest, **self.manifest_counts}
+            if not run.continued:
+                run.log_data_digest(self.manifest_digest, self.manifest_counts, "training")
+        run.log_parameters({key: value for key, value in params.items() if value is not None})
+        tags = {"mlflow.source.name": "noisewise", "mlflow.source.type": "LOCAL"}
+        if version["commit"]:
+            tags["mlflow.source.git.commit"] = version["commit"]
+        run.set_tags(tags)
+        for path in self.config_files:
+            run.client.log_artifact(run.run_id, str(path), "config")
+
+    def _is_drawing(self) -> bool:
+        last = self._trainer.state.epoch == self._trainer.state.max_epochs
+        return last or self._validations % self.panel_interval == 0
+
+    def _log_losses(self, engine: Engine) -> None:
+        values = {name: float(total) / self._loss_count for name, total in self._loss_sums.items()}
+        self._loss_sums, self._loss_count = {}, 0
+        rates = {
+            name: float(getattr(engine, attribute).param_groups[0]["lr"])
+            for attribute, name in (
+                ("optimizer", "train/lr"), ("rn_optimizer", "train/lr"), ("nen_optimizer", "train/nen_lr"),
+            )
+            if hasattr(engine, attribute)
+        }  # fmt: skip
+        if rates.get("train/nen_lr") == rates.get("train/lr"):
+            rates.pop("train/nen_lr", None)
+        self._log({**values, **rates}, engine.state.iteration)
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        fresh = {name: value for name, value in values.items() if self._logged_until.get(name, -1) < step}
+        if fresh:
+            self.run.log_metrics(fresh, step)
+
+    def _store_final_metrics(self) -> None:
+        client, run_id = self.run.client, self.run.run_id
+        names = sorted(n for n in client.get_run(run_id).data.metrics if n.startswith("val/"))
+        histories = {n: {m.step: m.value for m in client.get_metric_history(run_id, n)} for n in names}
+        if not histories:
+            return
+        state = self.evaluator.state
+        key = f"val/{_bare(state.key_metric_name)}" if state.key_metric_name else None
+        best = next((s for s, v in histories.get(key, {}).items() if np.isclose(v, float(state.best_metric))), None)
+        rows = [("metric", "last", "best")]
+        for name in (n for n in names if not n.startswith("val/best_")):
+            values = histories[name]
+            rows.append((name.removeprefix("val/"), f"{values[max(values)]:.6g}", f"{values.get(best, np.nan):.6g}"))
+        table = "\n".join(",".join(row) for row in rows) + "\n"
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|:--|--:|--:|")
+        steps = {name: max(values) for name, values in histories.items()}
+        note = f"Last validation: step {max(steps.values())}."
+        note += f" Best {key.removeprefix('val/')}: step {best}." if best is not None else ""
+        client.log_text(run_id, table, "results/final_metrics.csv")
+        client.log_text(run_id, "\n".join([*lines, "", note, ""]), "results/final_metrics.md")
+
+    def _finish(self, status: str) -> None:
+        run, self.run = self.run, None
+        run.finish(status)
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("val_").removeprefix("val/")
+
+
+def _scalars(metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    return {f"{stage}/{_bare(name)}": float(value) for name, value in metrics.items() if is_scalar(value)}
+
+
+def _raise(error: BaseException) -> None:
+    raise error
