@@ -207,10 +207,11 @@ def _is_colour_dicom(path: str) -> bool:
 def _stored_dtype(data: Any, array: np.ndarray) -> str:
     """The array's dtype; for DICOM whose rescale changes nothing the one on file, though MONAI made floats of it."""
     header = data[0] if isinstance(data, list) else data
-    if isinstance(header, pydicom.Dataset) and array.dtype.kind == "f" and "PixelData" in header:
-        if float(header.get("RescaleSlope", 1)) == 1 and float(header.get("RescaleIntercept", 0)) == 0:
-            return f"{'' if header.PixelRepresentation else 'u'}int{header.BitsAllocated}"
-    return array.dtype.name
+    if not isinstance(header, pydicom.Dataset) or "PixelData" not in header:
+        return array.dtype.name
+    if (header.get("RescaleSlope", 1), header.get("RescaleIntercept", 0)) != (1, 0):
+        return array.dtype.name
+    return f"{'' if header.PixelRepresentation else 'u'}int{header.BitsAllocated}"
 
 
 def _channel_first(image: MetaTensor, colour: bool, path: str) -> MetaTensor:
