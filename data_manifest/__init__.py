@@ -5,8 +5,12 @@
 from .build import BuildError, build_manifest
 from .digest import file_digest
 from .embedded import EmbeddedImage, build_embedded, list_embedded
+from .fetch import fetch_manifest
 from .manifest import SPLITS, Manifest, ManifestError, ManifestRecord, Problem
+from .presets import PRESETS, Preset, build_preset
+from .split import split_by_subject
 from .table import read_table
+from .verify import verify_manifest
 
 __all__ = [
     "BuildError",
@@ -14,11 +18,17 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ManifestRecord",
+    "PRESETS",
+    "Preset",
     "Problem",
     "SPLITS",
     "build_embedded",
     "build_manifest",
+    "build_preset",
+    "fetch_manifest",
     "file_digest",
     "list_embedded",
     "read_table",
+    "split_by_subject",
+    "verify_manifest",
 ]

@@ -213,11 +213,15 @@ def _export(image: EmbeddedImage, path: Path, folder: Path) -> Iterator[Path]:
 
 
 def _slices(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Slices of the volume's three planes, upright, where at least a quarter of the picture is brain."""
+    """Slices of the volume's three planes, upright, where at least a quarter of the picture is brain.
+
+    The template is symmetric: sagittal slices of one half equal those of the other, so one half is taken.
+    """
     reader = NibabelReader()
     volume = np.asarray(reader.get_data(reader.read(path))[0])
     for axis, plane in enumerate(("sagittal", "coronal", "axial")):
         stack = np.moveaxis(volume, axis, 0)
+        stack = stack[: len(stack) // 2] if plane == "sagittal" else stack
         filled = [i for i, picture in enumerate(stack) if (picture > 0).mean() > 0.25]
         for index in np.linspace(filled[0], filled[-1], SLICES_PER_PLANE).round().astype(int):
             yield f"{plane}{index:03d}", np.rot90(stack[index])
