@@ -2,10 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Experiment tracking with MLflow."""
 
+from .evaluation import log_evaluation
 from .panels import denoising_panel
 from .parameters import flatten_parameters
 from .run import TrackedRun, store_uri
 from .tracker import ExperimentTracker
 from .versions import code_version
 
-__all__ = ["ExperimentTracker", "TrackedRun", "code_version", "denoising_panel", "flatten_parameters", "store_uri"]
+__all__ = [
+    "ExperimentTracker",
+    "TrackedRun",
+    "code_version",
+    "denoising_panel",
+    "flatten_parameters",
+    "log_evaluation",
+    "store_uri",
+]

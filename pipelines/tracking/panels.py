@@ -20,43 +20,52 @@ _GAP = 4
 
 
 def denoising_panel(item: Mapping[str, Any], size: int = 256) -> np.ndarray:
-    """Draw noisy | noise estimate | denoised | clean | absolute error side by side.
+    """Draw what a denoiser made of an image, in two rows of three tiles.
+
+    ======== ============== ====================================
+    noisy    denoised       clean
+    noise    noise estimate absolute error, mean of the channels
+    ======== ============== ====================================
 
     The tiles show pixels as they are, cut out of the middle of a larger image, never resampled: scaling would smooth
     the very noise that the panel is about. The gains are fixed, so panels of different runs compare.
 
     Args:
-        item: ``image`` (noisy), ``label`` (clean) and ``pred`` (denoised), channel-first in MONAI's order of axes
-            (C, X, Y) or (C, X, Y, Z) on the 0..255 scale; perhaps ``noise_estimate``, signed in units of [0, 1].
-            Without an estimate the tile shows what was removed. Of a volume the middle slice is shown.
+        item: ``image`` (noisy) and ``label`` (clean); ``pred`` (denoised), without which its tiles stay white; all
+            channel-first in MONAI's order of axes, (C, X, Y) or (C, X, Y, Z), on the 0..255 scale; and perhaps
+            ``noise_estimate``, signed in units of [0, 1]: without it the tile shows what was removed. Of a volume the
+            middle slice is shown.
         size: largest width and height of a tile.
 
     Returns:
-        8-bit RGB picture (height, width, 3). The noise is drawn two times as strong about a middle grey, the error
-        four times as strong.
+        8-bit RGB picture (height, width, 3). Noise is drawn two times as strong about a middle grey, the error four
+        times as strong.
     """
-    noisy, clean, denoised = (_tile(item[key], size) for key in ("image", "label", "pred"))
-    if item.get("noise_estimate") is None:
-        noise, noise_name = noisy - denoised, "noise removed"
-    else:
-        noise, noise_name = 255.0 * _tile(item["noise_estimate"], size), "noise estimate"
+    noisy, clean = (_tile(item[key], size) for key in ("image", "label"))
+    denoised = None if item.get("pred") is None else _tile(item["pred"], size)
     tiles = {
-        f"noisy {_psnr(noisy, clean)}": noisy,
-        f"{noise_name} x{NOISE_GAIN:g}": 127.5 + NOISE_GAIN * noise,
-        f"denoised {_psnr(denoised, clean)}": denoised,
-        "clean": clean,
-        f"|error| x{ERROR_GAIN:g}": ERROR_GAIN * np.abs(denoised - clean),
+        (0, 0): (f"noisy {_psnr(noisy, clean)}", noisy),
+        (0, 2): ("clean", clean),
+        (1, 0): (f"noise x{NOISE_GAIN:g}", 127.5 + NOISE_GAIN * (noisy - clean)),
     }
-    height, width = noisy.shape[:2]
+    if denoised is not None:
+        estimate = item.get("noise_estimate")
+        name = "noise removed" if estimate is None else "noise estimate"
+        noise = noisy - denoised if estimate is None else 255.0 * _tile(estimate, size)
+        error = np.abs(denoised - clean).mean(-1, keepdims=True).repeat(3, -1)
+        tiles[0, 1] = (f"denoised {_psnr(denoised, clean)}", denoised)
+        tiles[1, 1] = (f"{name} x{NOISE_GAIN:g}", 127.5 + NOISE_GAIN * noise)
+        tiles[1, 2] = (f"|error| x{ERROR_GAIN:g}", ERROR_GAIN * error)
     # Captions need some width, however small the image.
-    step = max(width, 150) + _GAP
-    panel = Image.new("RGB", (step * len(tiles) - _GAP, height + _CAPTION_HEIGHT), "white")
+    across = max(noisy.shape[1], 150) + _GAP
+    down = noisy.shape[0] + _CAPTION_HEIGHT
+    panel = Image.new("RGB", (3 * across - _GAP, 2 * down), "white")
     draw = ImageDraw.Draw(panel)
     font = ImageFont.load_default(size=14)
-    for index, (caption, tile) in enumerate(tiles.items()):
-        draw.text((index * step + 2, 2), caption, fill="black", font=font)
+    for (row, column), (caption, tile) in tiles.items():
+        draw.text((column * across + 2, row * down + 2), caption, fill="black", font=font)
         pixels = np.nan_to_num(tile).clip(0.0, 255.0).round().astype(np.uint8)
-        panel.paste(Image.fromarray(pixels), (index * step, _CAPTION_HEIGHT))
+        panel.paste(Image.fromarray(pixels), (column * across, row * down + _CAPTION_HEIGHT))
     return np.asarray(panel)
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -195,6 +196,20 @@ class TrackedRun(MLFlowHandler):
         for start in range(0, len(entries), _LARGEST_BATCH):
             self.client.log_batch(self.run_id, tags=entries[start : start + _LARGEST_BATCH])
 
+    def set_version(self, version: Mapping[str, Any]) -> None:
+        """Say which code made the run, as tags ``version.NAME``; raises what MLflow raises.
+
+        Not as parameters: those are written over every image in MLflow's charts, so there must be few.
+
+        Args:
+            version: as :func:`~noisewise.pipelines.tracking.code_version` gives.
+        """
+        tags = {f"version.{name}": value for name, value in version.items() if value is not None}
+        tags |= {"mlflow.source.name": "noisewise", "mlflow.source.type": "LOCAL"}
+        if version.get("commit"):
+            tags["mlflow.source.git.commit"] = version["commit"]
+        self.set_tags(tags)
+
     def log_data_digest(self, digest: str, counts: Mapping[str, int], context: str) -> None:
         """Log which data was used, as MLflow's data set input; raises what MLflow raises.
 
@@ -209,7 +224,7 @@ class TrackedRun(MLFlowHandler):
             digest=digest[:32],
             source_type="manifest",
             source="{}",
-            profile=str({name: int(count) for name, count in counts.items()}).replace("'", '"'),
+            profile=json.dumps({name: int(count) for name, count in counts.items()}),
         )
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
 
@@ -243,6 +258,21 @@ class TrackedRun(MLFlowHandler):
             logger.warning("%s names files, so it is not stored in MLflow", path.name)
             return
         self.attempt(f"storing {path.suffix or 'a file'}", self.client.log_artifact, self.run_id, str(path), folder)
+
+    def log_table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+        """Store a table so that MLflow's table view compares it between runs; raises what MLflow raises.
+
+        Args:
+            rows: values by column.
+            path: where among the artifacts; ``.json``. A table that is there already is replaced.
+        """
+        columns = list(rows[0])
+        # client.log_table would append to the table of the run that is continued.
+        self.client.log_dict(self.run_id, {"columns": columns, "data": [[r[c] for c in columns] for r in rows]}, path)
+        tables = json.loads(self.client.get_run(self.run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
+        entry = {"path": path, "type": "table"}
+        if entry not in tables:
+            self.set_tags({"mlflow.loggedArtifacts": json.dumps([*tables, entry])})
 
     def last_steps(self) -> dict[str, int]:
         """The last step at which each metric of the run was logged; raises what MLflow raises."""

@@ -123,6 +123,8 @@ class ExperimentTracker:
         self._loss_count = 0
         self._validations = 0
         self._drawn: list[np.ndarray] = []
+        self._inputs: list[np.ndarray] = []
+        self._last_drawn: list[np.ndarray] = []
 
     def attach(self, engine: Engine) -> None:
         """Track ``engine``, a trainer, and the evaluator while it runs."""
@@ -183,11 +185,7 @@ class ExperimentTracker:
         for item in ensure_tuple(engine.state.output):
             if len(self._drawn) >= self.panels:
                 return
-            try:
-                self._drawn.append(denoising_panel(item, self.panel_size))
-            except Exception as error:
-                self.run.attempt("drawing a panel", _raise, error)
-                return
+            self.run.attempt("drawing a panel", self._draw, item)
 
     def validation_completed(self, engine: Engine) -> None:
         """Log the validation that just ended."""
@@ -199,12 +197,13 @@ class ExperimentTracker:
             metrics[f"val/best_{_bare(engine.state.key_metric_name)}"] = float(engine.state.best_metric)
         # Pictures before numbers: a step with numbers is complete when the run is continued.
         if any(self._logged_until.get(name, -1) < step for name in metrics):
-            for index, panel in enumerate(self._drawn):
-                self.run.attempt(
-                    "logging images", self.run.client.log_image,
-                    self.run.run_id, panel, key=f"val/panel_{index}", step=step,
-                )  # fmt: skip
-        self._drawn = []
+            if not self._logged_until and self._validations == 0:
+                # MLflow's pages open a series of images at step 0 and show nothing if there is none.
+                self._log_panels(self._inputs, 0)
+            self._log_panels(self._drawn, step)
+        if self._drawn:
+            self._last_drawn = self._drawn
+        self._drawn, self._inputs = [], []
         self._validations += 1
         self._log(metrics, step)
 
@@ -215,6 +214,8 @@ class ExperimentTracker:
         if self._loss_count:
             self._log_losses(engine)
         self.run.attempt("storing the final metrics", self._store_final_metrics)
+        if self._last_drawn:
+            self.run.attempt("storing the last panels", self._store_last_panels)
         for pattern in self.artifacts:
             for path in sorted(self.output_dir.glob(pattern)):
                 if path.is_file():
@@ -230,14 +231,12 @@ class ExperimentTracker:
         raise exception
 
     def _describe(self, run: TrackedRun, engine: Engine) -> None:
-        version = code_version()
         params: dict[str, Any] = {
             "device": engine.state.device.type if isinstance(engine.state.device, torch.device) else None,
             "world_size": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
             "max_epochs": engine.state.max_epochs,
             "epoch_length": engine.state.epoch_length,
             **self.params,
-            "version": version,
         }
         if self.seed is not None:
             params["seed"] = self.seed
@@ -246,12 +245,29 @@ class ExperimentTracker:
             if not run.continued:
                 run.log_data_digest(self.manifest_digest, self.manifest_counts, "training")
         run.log_parameters({key: value for key, value in params.items() if value is not None})
-        tags = {"mlflow.source.name": "noisewise", "mlflow.source.type": "LOCAL"}
-        if version["commit"]:
-            tags["mlflow.source.git.commit"] = version["commit"]
-        run.set_tags(tags)
+        run.set_version(code_version())
         for path in self.config_files:
             run.client.log_artifact(run.run_id, str(path), "config")
+
+    def _draw(self, item: Mapping[str, Any]) -> None:
+        self._drawn.append(denoising_panel(item, self.panel_size))
+        if self._validations == 0:
+            self._inputs.append(denoising_panel({**item, "pred": None}, self.panel_size))
+
+    def _log_panels(self, panels: Sequence[np.ndarray], step: int) -> None:
+        for index, panel in enumerate(panels):
+            self.run.attempt(
+                "logging images", self.run.client.log_image,
+                self.run.run_id, panel, key=f"val/panel_{index}", step=step,
+            )  # fmt: skip
+
+    def _store_last_panels(self) -> None:
+        width = max(panel.shape[1] for panel in self._last_drawn)
+        padded = [
+            np.pad(panel, ((0, 12), (0, width - panel.shape[1]), (0, 0)), constant_values=255)
+            for panel in self._last_drawn
+        ]
+        self.run.client.log_image(self.run.run_id, np.concatenate(padded), artifact_file="results/last_validation.png")
 
     def _is_drawing(self) -> bool:
         last = self._trainer.state.epoch == self._trainer.state.max_epochs
@@ -296,6 +312,7 @@ class ExperimentTracker:
         note = f"Last validation: step {max(steps.values())}."
         note += f" Best {key.removeprefix('val/')}: step {best}." if best is not None else ""
         client.log_text(run_id, table, "results/final_metrics.csv")
+        self.run.log_table([dict(zip(rows[0], row)) for row in rows[1:]], "results/final_metrics.json")
         client.log_text(run_id, "\n".join([*lines, "", note, ""]), "results/final_metrics.md")
 
     def _finish(self, status: str) -> None:
@@ -309,7 +326,3 @@ def _bare(name: str) -> str:
 
 def _scalars(metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
     return {f"{stage}/{_bare(name)}": float(value) for name, value in metrics.items() if is_scalar(value)}
-
-
-def _raise(error: BaseException) -> None:
-    raise error
