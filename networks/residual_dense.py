@@ -51,6 +51,7 @@ class ResidualDenseBlock(nn.Module):
         self.conv4 = nn.Conv2d(features + 3 * growth, growth, 3, padding=1)
         self.conv5 = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
         self.activation = nn.LeakyReLU(negative_slope)
+        self.residual_scale = RESIDUAL_SCALE
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Args: x: ``(B, features, H, W)``. Returns: a tensor of the same shape."""
@@ -59,7 +60,7 @@ class ResidualDenseBlock(nn.Module):
         x3 = self.activation(self.conv3(torch.cat([x, x1, x2], 1)))
         x4 = self.activation(self.conv4(torch.cat([x, x1, x2, x3], 1)))
         x5 = self.activation(self.conv5(torch.cat([x, x1, x2, x3, x4], 1)))
-        return x + RESIDUAL_SCALE * x5
+        return x + self.residual_scale * x5
 
 
 class ResidualInResidualDenseBlock(nn.Module):
@@ -80,10 +81,11 @@ class ResidualInResidualDenseBlock(nn.Module):
         self.block1 = ResidualDenseBlock(features, growth, negative_slope)
         self.block2 = ResidualDenseBlock(features, growth, negative_slope)
         self.block3 = ResidualDenseBlock(features, growth, negative_slope)
+        self.residual_scale = RESIDUAL_SCALE
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Args: x: ``(B, features, H, W)``. Returns: a tensor of the same shape."""
-        return x + RESIDUAL_SCALE * self.block3(self.block2(self.block1(x)))
+        return x + self.residual_scale * self.block3(self.block2(self.block1(x)))
 
 
 class GatedDenseTrunk(nn.Module):

@@ -61,7 +61,7 @@ class ReconstructionNetwork(nn.Module):
         negative_slope: float = 0.2,
         noise_attention: bool = True,
         activation: str = "linear",
-        global_skip: bool = False,
+        global_skip: bool = True,
     ) -> None:
         super().__init__()
         noise_channels = in_channels if noise_channels is None else noise_channels

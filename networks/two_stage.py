@@ -57,7 +57,7 @@ class TwoStageDenoiser(nn.Module):
         noise_attention: bool = True,
         noise_activation: str = "linear",
         output_activation: str = "linear",
-        global_skip: bool = False,
+        global_skip: bool = True,
     ) -> None:
         super().__init__()
         noise_channels = channels if noise_channels is None else noise_channels

@@ -7,21 +7,41 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import os
 import sys
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from monai.bundle import ConfigParser
 from monai.bundle import run as bundle_run
 from monai.bundle.utils import ID_REF_KEY, ID_SEP_KEY
 
-__all__ = ["ConfigTypoError", "check_overrides", "check_training_data"]
+__all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise_errors", "config_files"]
 
 NESTED = (ID_SEP_KEY, "#")
 
 
 class ConfigTypoError(ValueError):
     """A command-line override that no config file knows; the message names the key and the likely meaning."""
+
+
+def config_files(argv: Sequence[str] | None = None) -> list[str]:
+    """The config files that a ``python -m monai.bundle run`` command line names.
+
+    Args:
+        argv: the command line; ``sys.argv`` when None.
+
+    Returns:
+        Their paths as given; none when the command line does not run a bundle.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    files = _options(argv[1:]).get("config_file")
+    if "run" not in argv or not files:
+        return []
+    return list(ast.literal_eval(files)) if files.startswith(("[", "(")) else [files]
 
 
 def check_overrides(argv: Sequence[str] | None = None) -> None:
@@ -37,11 +57,9 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
     """
     argv = list(sys.argv if argv is None else argv)
     options = _options(argv[1:])
-    if "run" not in argv or "config_file" not in options:
+    files = config_files(argv)
+    if not files:
         return
-    files = options["config_file"]
-    if files.startswith(("[", "(")):
-        files = list(ast.literal_eval(files))
     config = ConfigParser.load_config_files(files)
     own = set(inspect.signature(bundle_run).parameters)
     for key in options:
@@ -52,7 +70,35 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
             known = _known_keys(config)
             close = difflib.get_close_matches(key.replace("#", ID_SEP_KEY), known, n=1)
             hint = f" Did you mean --{close[0]}?" if close else ""
-            raise ConfigTypoError(f"--{key}: no such key in {files}.{hint}")
+            raise ConfigTypoError(f"--{key}: no such key in {', '.join(files)}.{hint}")
+
+
+def concise_errors() -> None:
+    """Let a bundle's command line end with one clear line, not with MONAI's traceback, where this package refuses.
+
+    Only an error that noisewise itself raised on purpose (a ``ValueError`` or ``OSError`` whose first frame lies in
+    this package) is shortened; anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
+    """
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause = error
+        while cause.__cause__ is not None and not _is_refusal(cause):
+            cause = cause.__cause__
+        if os.environ.get("NOISEWISE_TRACEBACK") or not _is_refusal(cause):
+            previous(kind, error, trace)
+        else:
+            print(f"error: {cause}", file=sys.stderr)
+
+    sys.excepthook = hook
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether this package raised ``error`` on purpose."""
+    if not isinstance(error, (ValueError, OSError)) or error.__traceback__ is None:
+        return False
+    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+    return Path(innermost).resolve().is_relative_to(Path(__file__).resolve().parents[1])
 
 
 def check_training_data(
@@ -77,7 +123,7 @@ def check_training_data(
     for items, split, size in ((train, "train", patch_size), (val, "val", val_size)):
         wanted = {item["image_id"] for item in items}
         records = [record for record in full if record.split == split and record.image_id in wanted]
-        problems += map(str, verify_manifest(Manifest(records, full.path), decode=False, patch_size=size))
+        problems += map(str, verify_manifest(Manifest(records, full.path), decode=False, min_size=size))
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(problems[:10]) + more)

@@ -1,0 +1,239 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Noise transforms: statistics of the draws, protocols, replay to the bit, reproducibility across workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.transforms import Compose
+from monai.utils import set_determinism
+
+from noisewise.transforms import (
+    PATTERNS,
+    MultiPatternNoise,
+    MultiPatternNoised,
+    NoiseRecord,
+    RandMultiPatternNoise,
+    RandMultiPatternNoised,
+    RepeatGrayscaled,
+    derive_seed,
+    simulate_noise,
+)
+
+MID_GREY = torch.full((1, 400, 400), 0.5)
+
+
+def residual(pattern: str, std: float, image: torch.Tensor, seed: int = 1, **options) -> np.ndarray:
+    return (simulate_noise(image, NoiseRecord(pattern, std, seed, **options)) - image).numpy()
+
+
+# pattern, intensity, expected mean of the noise, expected std, both on the 0..255 scale for std = 25
+STATISTICS = [
+    ("gaussian", 0.5, 0.0, 25.0),
+    ("gaussian", 0.0, 0.0, 25.0),
+    ("speckle", 0.5, 0.0, 12.5),
+    ("speckle", 1.0, 0.0, 25.0),
+    ("speckle", 0.0, 0.0, 0.0),
+    ("poisson", 1.0, 0.0, 25.0),
+    ("poisson", 0.25, 0.0, 12.5),
+    ("salt_and_pepper", 0.5, 0.0, 25.0),
+    ("rician", 0.0, 25 * np.sqrt(np.pi / 2), 25 * np.sqrt(2 - np.pi / 2)),
+    ("rician", 1.0, 25**2 / 255 / 2, 25.0),
+]
+
+
+@pytest.mark.parametrize(("pattern", "intensity", "mean", "std"), STATISTICS)
+def test_mean_and_std_of_each_pattern(pattern, intensity, mean, std):
+    noise = residual(pattern, 25, torch.full((1, 400, 400), intensity)) * 255
+    # 160,000 samples: a mean's standard error is std / 400, a std's std / 566; five of them are allowed.
+    assert noise.mean() == pytest.approx(mean, abs=5 * 25 / 400)
+    assert noise.std() == pytest.approx(std, abs=5 * 25 / 400 + 0.01 * std)
+
+
+def test_quantization_error_has_the_stated_std_on_smooth_intensities():
+    ramp = torch.linspace(0, 1, 100_000).reshape(1, 250, 400)
+    assert residual("quantization", 5, ramp).std() * 255 == pytest.approx(5, rel=0.03)
+
+
+def test_gaussian_and_speckle_equal_their_formulas():
+    image = torch.rand(1, 16, 16)
+    draw = np.random.RandomState(9).standard_normal((1, 16, 16)).astype(np.float32) * (30 / 255)
+    np.testing.assert_allclose(residual("gaussian", 30, image, 9), draw, atol=1e-6)
+    np.testing.assert_allclose(residual("speckle", 30, image, 9), image.numpy() * draw, atol=1e-6)
+
+
+def test_author_code_is_uniform_and_non_negative_on_minus_one_to_one():
+    image = torch.full((1, 400, 400), 0.8)
+    top = 75 / 255
+    noise = residual("gaussian", 75, image, protocol="author_code") * 2  # back on [-1, 1]
+    assert noise.min() >= -1e-6 and noise.max() <= top + 1e-6
+    assert noise.mean() == pytest.approx(top / 2, abs=1e-3)
+    assert noise.std() == pytest.approx(top / np.sqrt(12), abs=1e-3)
+    speckle = residual("speckle", 75, image, protocol="author_code") * 2
+    np.testing.assert_allclose(speckle, noise * 0.6, atol=1e-6)
+
+
+# protocol, grey, whether the three channels get one draw
+@pytest.mark.parametrize(
+    ("protocol", "grey", "shared"),
+    [
+        ("physical", True, True),
+        ("physical", False, False),
+        ("published", True, False),
+        ("published", False, False),
+        ("author_code", True, False),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["gaussian", "speckle"])
+def test_channels_share_a_draw_only_in_grey_images_under_physical(protocol, grey, shared, pattern):
+    image = torch.full((3, 200, 200), 0.7)
+    if not grey:
+        image[1] += 0.1
+    noise = (MultiPatternNoise(pattern, 50, 3, protocol)(image) - image).numpy().reshape(3, -1)
+    correlation = np.corrcoef(noise)[0, 1]
+    assert correlation == pytest.approx(1.0 if shared else 0.0, abs=0.03)
+    if shared:
+        assert (noise[0] == noise[1]).all()
+
+
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_shared_draws_work_for_every_pattern(pattern):
+    image = torch.rand(1, 20, 20).repeat(3, 1, 1)
+    noisy = simulate_noise(image, NoiseRecord(pattern, 40, 5, shared=True))
+    assert torch.equal(noisy[0], noisy[1]) and torch.equal(noisy[0], noisy[2])
+    torch.testing.assert_close(noisy[:1], simulate_noise(image[:1], NoiseRecord(pattern, 40, 5)))
+
+
+def test_the_item_says_whether_it_is_grey():
+    white = {"image": torch.ones(3, 50, 50)}  # a saturated patch of a colour image: equal channels, yet colour
+    colour = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": False})["residual"]
+    grey = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": True})["residual"]
+    assert not torch.equal(colour[0], colour[1])
+    assert torch.equal(grey[0], grey[1])
+    repeated = RepeatGrayscaled("image")({"image": torch.rand(1, 8, 8)})
+    assert repeated["image"].shape == (3, 8, 8) and repeated["grayscale"] is True
+    assert RepeatGrayscaled("image")({"image": torch.rand(3, 8, 8)})["grayscale"] is False
+
+
+def test_clipping_and_rounding():
+    image = torch.rand(1, 64, 64)
+    free = MultiPatternNoise("gaussian", 75, 2)(image)
+    clipped = MultiPatternNoise("gaussian", 75, 2, clip=True)(image)
+    rounded = MultiPatternNoise("gaussian", 75, 2, quantize=True)(image)
+    assert free.min() < 0 and free.max() > 1
+    assert torch.equal(clipped, free.clip(0, 1))
+    torch.testing.assert_close(rounded * 255, (rounded * 255).round(), atol=1e-4, rtol=0)
+    assert (rounded - clipped).abs().max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_recorded_draw_is_replayed_to_the_bit(pattern, channels):
+    transform = RandMultiPatternNoised("image", patterns=[pattern], std_range=(5, 75)).set_random_state(4)
+    for _ in range(3):
+        item = transform({"image": torch.rand(channels, 24, 20)})
+        again = MultiPatternNoised("image")({"image": item["label"], "noise": item["noise"]})
+        assert torch.equal(again["image"], item["image"])
+        assert torch.equal(item["residual"], item["image"] - item["label"])
+        assert again["noise"] == item["noise"]
+
+
+def test_frozen_draw():
+    """The stream of draws is part of the package's promise: tables made today must be made again tomorrow."""
+    noisy = MultiPatternNoise("gaussian", 25, 123)(torch.full((1, 2, 2), 0.5))
+    np.testing.assert_allclose(
+        noisy.numpy().ravel(), 0.5 + np.array([-1.0856306, 0.99734545, 0.2829785, -1.50629471]) * 25 / 255, rtol=1e-6
+    )
+    assert derive_seed(0, "image", "gaussian", 25.0) == 1156352466
+
+
+def test_patterns_and_stds_are_uniform():
+    transform = RandMultiPatternNoise().set_random_state(0)
+    draws = []
+    for _ in range(4000):
+        transform.randomize()
+        draws.append(transform.record)
+    share = Counter(draw.pattern for draw in draws)["gaussian"] / len(draws)
+    assert share == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(4000))
+    stds = np.array([draw.std for draw in draws])
+    assert stds.min() >= 0 and stds.max() <= 75
+    assert stds.mean() == pytest.approx(37.5, abs=4 * 75 / np.sqrt(12 * 4000))
+    assert np.histogram(stds, 5, (0, 75))[0].min() > 700
+    assert len({draw.seed for draw in draws}) == len(draws)
+
+
+def test_random_state_and_determinism_reproduce():
+    image = torch.rand(3, 16, 16)
+
+    def two(transform):
+        return torch.stack([transform(image), transform(image)])
+
+    first = two(RandMultiPatternNoise().set_random_state(7))
+    assert torch.equal(first, two(RandMultiPatternNoise().set_random_state(7)))
+    assert not torch.equal(first, two(RandMultiPatternNoise().set_random_state(8)))
+    assert not torch.equal(first[0], first[1])
+    try:
+        set_determinism(3)
+        once = Compose([RandMultiPatternNoise()])(image)  # Compose is where MONAI hands its seed on
+        set_determinism(3)
+        assert torch.equal(once, Compose([RandMultiPatternNoise()])(image))
+    finally:
+        set_determinism(None)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reproducible_across_data_loader_workers(workers):
+    data = [{"image": torch.full((1, 8, 8), 0.5)} for _ in range(8)]
+
+    def epoch():
+        torch.manual_seed(11)
+        transform = RandMultiPatternNoised("image")
+        loader = DataLoader(Dataset(data, transform), batch_size=2, num_workers=workers)
+        return torch.cat([batch["image"] for batch in loader])
+
+    first, second = epoch(), epoch()
+    assert torch.equal(first, second)
+    assert len({tuple(image.ravel().tolist()) for image in first}) == len(data)
+
+
+def test_kinds_dtypes_and_meta_are_kept():
+    array = np.full((1, 6, 6), 0.5, np.float32)
+    noisy = MultiPatternNoise("gaussian", 25, 1)(array)
+    assert isinstance(noisy, np.ndarray) and noisy.dtype == np.float32
+    assert torch.equal(torch.from_numpy(noisy), MultiPatternNoise("gaussian", 25, 1)(torch.from_numpy(array)))
+    meta = MetaTensor(torch.from_numpy(array), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0])))
+    out = MultiPatternNoise("gaussian", 25, 1)(meta)
+    assert isinstance(out, MetaTensor) and torch.equal(out.affine, meta.affine)
+    assert (array == 0.5).all()
+
+
+def test_probability_zero_leaves_the_image_clean():
+    item = RandMultiPatternNoised("image", prob=0.0)({"image": MID_GREY})
+    assert torch.equal(item["image"], MID_GREY) and item["noise"]["std"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MultiPatternNoise("fog", 1, 0), "pattern must be one of .* got 'fog'"),
+        (lambda: MultiPatternNoise("gaussian", -1, 0), "std must be a finite number"),
+        (lambda: MultiPatternNoise("gaussian", float("nan"), 0), "std must be a finite number"),
+        (lambda: MultiPatternNoise("gaussian", 1, -1), "seed must lie between"),
+        (lambda: MultiPatternNoise("rician", 1, 0, "author_code"), "author_code"),
+        (lambda: RandMultiPatternNoise(std_range=(75, 0)), "std_range"),
+        (lambda: RandMultiPatternNoise(protocol="guess"), "protocol must be one of"),
+        (lambda: RandMultiPatternNoise(patterns=[]), "at least one"),
+        (lambda: RandMultiPatternNoised(["a", "b"]), "one key"),
+        (lambda: MultiPatternNoised("image", pattern="gaussian"), "together"),
+        (lambda: MultiPatternNoised("image")({"image": MID_GREY}), "nothing to replay"),
+        (lambda: MultiPatternNoise("gaussian", 1, 0)(torch.zeros(1, 4, 4, dtype=torch.uint8)), "float images"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
