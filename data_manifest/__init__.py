@@ -8,12 +8,14 @@ from .embedded import EmbeddedImage, build_embedded, list_embedded
 from .fetch import fetch_manifest
 from .manifest import SPLITS, Manifest, ManifestError, ManifestRecord, Problem
 from .presets import PRESETS, Preset, build_preset
+from .sources import DataSource, get_source, list_sources
 from .split import split_by_subject
 from .table import read_table
 from .verify import verify_manifest
 
 __all__ = [
     "BuildError",
+    "DataSource",
     "EmbeddedImage",
     "Manifest",
     "ManifestError",
@@ -27,7 +29,9 @@ __all__ = [
     "build_preset",
     "fetch_manifest",
     "file_digest",
+    "get_source",
     "list_embedded",
+    "list_sources",
     "read_table",
     "split_by_subject",
     "verify_manifest",

@@ -38,9 +38,16 @@ class BuildError(ManifestError):
     """
 
     def __init__(self, root: str | os.PathLike, problems: Sequence[Problem]) -> None:
-        shown = "\n".join(f"  {problem.path}: {problem.cause}" for problem in problems[:20])
-        more = f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else ""
-        super().__init__(f"{os.fspath(root)}: {len(problems)} file(s) cannot be used:\n{shown}{more}")
+        by_cause: dict[str, list[str]] = {}
+        for problem in problems:
+            by_cause.setdefault(problem.cause, []).append(problem.path)
+        lines = [f"{os.fspath(root)}: {len(problems)} file(s) cannot be used:"]
+        for cause, paths in list(by_cause.items())[:10]:
+            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+            lines.append(f"  {', '.join(paths[:5])}{more}: {cause}")
+        if len(by_cause) > 10:
+            lines.append(f"  ... and {len(by_cause) - 10} other causes")
+        super().__init__("\n".join(lines))
         self.problems = list(problems)
 
 

@@ -1,0 +1,32 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``noisewise``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .manifest_cli import app as manifest_app
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+app.add_typer(manifest_app, name="manifest")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"noisewise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Denoise medical images, and train, evaluate and review the two-stage denoiser."""
