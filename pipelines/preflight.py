@@ -119,14 +119,21 @@ def check_training_data(
     from ..data_manifest import Manifest, verify_manifest
 
     full = Manifest.read(manifest)
-    problems: list[str] = []
-    for items, split, size in ((train, "train", patch_size), (val, "val", val_size)):
-        wanted = {item["image_id"] for item in items}
-        records = [record for record in full if record.split == split and record.image_id in wanted]
-        problems += map(str, verify_manifest(Manifest(records, full.path), decode=False, min_size=size))
+    chosen = {
+        split: [record for record in full if record.split == split and record.image_id in {i["image_id"] for i in items}]
+        for items, split in ((train, "train"), (val, "val"))
+    }
+    problems = [
+        problem
+        for split, size in (("train", patch_size), ("val", val_size))
+        for problem in verify_manifest(Manifest(chosen[split], full.path), decode=False, min_size=size)
+        if problem.kind != "duplicate"  # an image twice in one split wastes time but spoils nothing
+    ]
+    together = Manifest([*chosen["train"], *chosen["val"]], full.path)
+    problems += [problem for problem in verify_manifest(together, decode=False) if problem.kind == "leak"]
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(problems[:10]) + more)
+        raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(map(str, problems[:10])) + more)
 
 
 def _options(arguments: Iterable[str]) -> dict[str, str]:
