@@ -1,0 +1,48 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation: denoisers scored over modality, noise pattern and standard deviation, with tables and pictures."""
+
+from .bm3d_reference import BM3DDenoiser
+from .evaluator import ComparisonEvaluator
+from .examples import draw_examples, median_images
+from .items import evaluation_items
+from .network_digest import network_digest
+from .nlm_reference import NonLocalMeansDenoiser
+from .noise_level import TrueNoiseLeveld, true_noise_level
+from .picture import PictureRow, picture_grid
+from .progress import EvaluationProgress
+from .reference_denoiser import ReferenceDenoiser
+from .references import REFERENCES, reference_methods
+from .score_table import ScoreTable, ScoreTableError, read_scores
+from .scores import SCORES, Score, evaluation_metrics
+from .summary import summarize, summary_markdown
+from .transforms import AverageGrayscaled, evaluation_postprocessing, evaluation_preprocessing
+
+__all__ = [
+    "REFERENCES",
+    "SCORES",
+    "AverageGrayscaled",
+    "BM3DDenoiser",
+    "ComparisonEvaluator",
+    "EvaluationProgress",
+    "NonLocalMeansDenoiser",
+    "PictureRow",
+    "ReferenceDenoiser",
+    "Score",
+    "ScoreTable",
+    "ScoreTableError",
+    "TrueNoiseLeveld",
+    "draw_examples",
+    "evaluation_items",
+    "evaluation_metrics",
+    "evaluation_postprocessing",
+    "evaluation_preprocessing",
+    "median_images",
+    "network_digest",
+    "picture_grid",
+    "read_scores",
+    "reference_methods",
+    "summarize",
+    "summary_markdown",
+    "true_noise_level",
+]

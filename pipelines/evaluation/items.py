@@ -1,0 +1,59 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which images are evaluated, checked before the first one is denoised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ...data_manifest import Manifest, verify_manifest
+
+__all__ = ["evaluation_items"]
+
+# What VIFP's fourth scale needs.
+SMALLEST_SIDE = 41
+SHOWN = 10
+
+
+def evaluation_items(
+    manifest: str | os.PathLike,
+    split: str | None = "test",
+    modalities: Sequence[str] | None = None,
+    limit: int | None = None,
+    crop: int | None = None,
+) -> list[dict[str, Any]]:
+    """The clean images of a manifest that an evaluation corrupts and scores.
+
+    Args:
+        manifest: path of the manifest.
+        split: ``"train"``, ``"val"`` or ``"test"``; None for all images.
+        modalities: names of modalities; None for all.
+        limit: at most so many images of each modality, always the same ones; None for all.
+        crop: side of the centre crop that will be scored, in pixels; None scores whole images.
+
+    Returns:
+        The manifest's data list, see :meth:`~noisewise.data_manifest.Manifest.datalist`.
+
+    Raises:
+        ManifestError: when the manifest cannot be read or holds no such image.
+        ValueError: when ``crop`` is below 41 pixels, or images cannot be scored: missing files, images below 41 pixels
+            a side (VIFP needs as many), images that have a clean partner and so noise of their own. The first few
+            are named.
+    """
+    if crop is not None and crop < SMALLEST_SIDE:
+        raise ValueError(f"crop must be at least {SMALLEST_SIDE} pixels, which VIFP needs, got {crop}.")
+    chosen = Manifest.read(manifest).select(split, modalities, limit_per_modality=limit)
+    found = verify_manifest(chosen, decode=False, min_size=SMALLEST_SIDE)
+    # Duplicates and leaks spoil a training, but they can be scored.
+    problems = [str(problem) for problem in found if problem.kind not in ("duplicate", "leak")]
+    problems += [
+        f"{record.name}: it is the noisy half of a pair; noise is simulated on clean images"
+        for record in chosen
+        if record.target
+    ]
+    if problems:
+        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise ValueError(f"{manifest}: images that cannot be evaluated:\n" + "\n".join(problems[:SHOWN]) + more)
+    return chosen.datalist()

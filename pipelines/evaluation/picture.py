@@ -1,0 +1,142 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that compare denoisers on the same images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from monai.metrics import SSIMMetric
+
+from ..metrics import CappedPSNRMetric
+from .scores import PSNR_CAP
+
+__all__ = ["PictureRow", "picture_grid"]
+
+CELL_INCHES = 2.0
+
+
+@dataclass
+class PictureRow:
+    """One image under one condition.
+
+    Attributes:
+        label: what stands left of the row, such as ``"mri, gaussian 25"``; no file names.
+        noisy: ``(C, X, Y)`` with C of 1 or 3, in 0..255 (values outside are clipped).
+        clean: the clean image, of the same shape.
+        denoised: results by method, of the same shape.
+    """
+
+    label: str
+    noisy: torch.Tensor
+    clean: torch.Tensor
+    denoised: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def picture_grid(
+    rows: Sequence[PictureRow], path: str | os.PathLike, zoom: int | None = None, dots_per_inch: int = 120
+) -> Path:
+    """Draw a PNG: a row an image, columns noisy | each method | clean | each method's absolute error.
+
+    PSNR and SSIM of the whole image stand under each. Error maps are means over channels, on one scale for the whole
+    picture, given by its colour bar; images are drawn on 0..255, so nothing is stretched.
+
+    Args:
+        rows: what to draw; all with the same methods.
+        path: the PNG to write, atomically; missing folders are made.
+        zoom: show only the square of this many pixels a side around the centre; the figures stay the whole image's.
+        dots_per_inch: resolution; each image is 2 inches wide.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: when there are no rows or they have different methods or shapes that do not match.
+    """
+    methods = _check(rows)
+    columns = ["noisy", *methods, "clean", *(f"error: {method}" for method in methods)]
+    errors = [(row.denoised[name] - row.clean).abs().mean(0) for row in rows for name in methods]
+    # The 99.5th percentile, since a single bright pixel would darken all the rest.
+    limit = max([float(np.percentile(error.numpy(), 99.5)) for error in errors] or [1.0]) or 1.0
+
+    figure = Figure(
+        figsize=(CELL_INCHES * len(columns) + 1.0, (CELL_INCHES + 0.3) * len(rows) + 0.2), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    mapped = None
+    for line, (row, row_axes) in enumerate(zip(rows, axes)):
+        images = {"noisy": row.noisy, **row.denoised, "clean": row.clean}
+        for axis, (name, image) in zip(row_axes, images.items()):
+            _show(axis, image, zoom)
+            axis.set_xlabel("PSNR / SSIM" if name == "clean" else _figures(image, row.clean), fontsize=8)
+        for axis, name in zip(row_axes[len(images) :], methods):
+            error = (row.denoised[name] - row.clean).abs().mean(0)
+            mapped = axis.imshow(_window(error, zoom).numpy().T, cmap="magma", vmin=0, vmax=limit)
+        row_axes[0].set_ylabel(row.label, fontsize=8)
+        for axis, title in zip(row_axes, columns):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if line == 0:
+                axis.set_title(title, fontsize=9)
+    if mapped is not None:
+        bar = figure.colorbar(mapped, ax=axes, extend="max", fraction=0.02)
+        bar.set_label("absolute error, grey levels", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+    return _save(figure, Path(path), dots_per_inch)
+
+
+def _check(rows: Sequence[PictureRow]) -> list[str]:
+    if not rows:
+        raise ValueError("no rows to draw.")
+    methods = list(rows[0].denoised)
+    for row in rows:
+        if list(row.denoised) != methods:
+            raise ValueError(f"all rows need the same methods, got {methods} and {list(row.denoised)}.")
+        for image in (row.noisy, *row.denoised.values()):
+            if image.shape != row.clean.shape or image.ndim != 3 or image.shape[0] not in (1, 3):
+                raise ValueError(
+                    f"images of '{row.label}' must have one shape (1 or 3, X, Y), got {tuple(image.shape)} and "
+                    f"{tuple(row.clean.shape)}."
+                )
+    return methods
+
+
+def _window(image: torch.Tensor, zoom: int | None) -> torch.Tensor:
+    """The centred square of ``zoom`` pixels of the last two axes."""
+    if zoom is None:
+        return image
+    starts = [max(0, (size - zoom) // 2) for size in image.shape[-2:]]
+    return image[..., starts[0] : starts[0] + zoom, starts[1] : starts[1] + zoom]
+
+
+def _show(axis: object, image: torch.Tensor, zoom: int | None) -> None:
+    # MONAI's axes are x, y; pictures are drawn row by row.
+    values = (_window(image, zoom).clip(0, 255) / 255).permute(2, 1, 0).numpy()
+    if values.shape[-1] == 1:
+        values = np.repeat(values, 3, axis=-1)
+    axis.imshow(values, interpolation="nearest")
+
+
+def _figures(image: torch.Tensor, clean: torch.Tensor) -> str:
+    psnr = CappedPSNRMetric(max_val=255, cap=PSNR_CAP)(image[None], clean[None])
+    ssim = SSIMMetric(spatial_dims=2, data_range=255)(image[None].float(), clean[None].float())
+    return f"{float(psnr):.2f} dB / {float(ssim):.4f}"
+
+
+def _save(figure: Figure, path: Path, dots_per_inch: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png", dpi=dots_per_inch)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

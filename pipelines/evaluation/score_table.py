@@ -1,0 +1,259 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The scores of every image under every condition, kept in one CSV that survives kills and grows method by method."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+
+from ..atomic import write_text_atomically
+from .scores import SCORES
+from .summary import summarize, summary_markdown
+
+__all__ = ["ScoreTable", "ScoreTableError", "read_scores"]
+
+logger = logging.getLogger(__name__)
+
+SETUP = ("split", "protocol", "seed", "crop", "clip", "quantize")
+CONDITION = ("image_id", "pattern", "sigma")
+COLUMNS = (
+    "modality",
+    "source",
+    "pattern",
+    "sigma",
+    "method",
+    "image_id",
+    *SCORES,
+    "seconds",
+    "weights",
+    "network",
+    *SETUP,
+)
+TEXT = ("modality", "source", "pattern", "method", "image_id", "weights", "network", "split", "protocol", "crop")
+NUMBERS = ("sigma", *SCORES, "seconds")
+
+
+class ScoreTableError(ValueError):
+    """A table that cannot be gone on with; the message names the file and the cause."""
+
+
+def read_scores(path: str | os.PathLike) -> pd.DataFrame:
+    """Read ``scores.csv``.
+
+    Args:
+        path: the file.
+
+    Returns:
+        One row an image and condition; the columns are ``modality``, ``source``, ``pattern``, ``sigma`` (0..255
+        scale), ``method``, ``image_id``, the five scores, ``seconds``, ``weights`` (SHA-256 or empty), ``network``
+        (:func:`~noisewise.pipelines.evaluation.network_digest`), ``split``, ``protocol``, ``seed``, ``crop`` (pixels
+        or ``none``), ``clip`` and ``quantize``.
+
+    Raises:
+        ScoreTableError: when it is no such table.
+    """
+    try:
+        rows = pd.read_csv(
+            path,
+            dtype={**dict.fromkeys(TEXT, str), **dict.fromkeys(NUMBERS, float), "clip": bool, "quantize": bool},
+            keep_default_na=False,
+            na_values={name: ["", "nan"] for name in NUMBERS},
+        )
+    except (ValueError, OSError) as error:
+        raise ScoreTableError(f"{path}: is no table of scores: {error}") from error
+    if tuple(rows.columns) != COLUMNS:
+        raise ScoreTableError(f"{path}: is no table of scores: its columns are {list(rows.columns)}.")
+    return rows
+
+
+class ScoreTable:
+    """Handler that collects the scores of an evaluation's images, and the folder that they are kept in.
+
+    The folder holds ``scores.csv`` (one row an image and condition), ``summary.csv`` and ``summary.md`` (see
+    :func:`~noisewise.pipelines.evaluation.summarize`). It belongs to one setup (split, protocol, seed, crop, clipping)
+    and collects any number of methods, conditions and images of it: what is there is kept and not computed again, only
+    a method's rows made with other weights or another network are replaced. Rows are written every ``flush_seconds``
+    and at the end, atomically, so a kill costs seconds. Images appear by their ``image_id`` alone, never by name or
+    path.
+
+    Args:
+        output_dir: the folder; made when the first rows are written.
+        split: name of the split that is evaluated; None when it is all.
+        protocol: noise protocol.
+        seed: base seed of the noise.
+        crop: side of the scored centre crop in pixels, None for whole images.
+        clip: whether noisy images were clipped.
+        quantize: whether they were rounded to 256 levels.
+        flush_seconds: how long computed rows may be unwritten.
+
+    Raises:
+        ScoreTableError: when the folder holds scores of another setup, or a ``scores.csv`` that is none.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike,
+        split: str | None = "test",
+        protocol: str = "physical",
+        seed: int = 0,
+        crop: int | None = None,
+        clip: bool = False,
+        quantize: bool = False,
+        flush_seconds: float = 20.0,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.setup: dict[str, Any] = {
+            "split": split or "all",
+            "protocol": protocol,
+            "seed": int(seed),
+            "crop": "none" if crop is None else str(int(crop)),
+            "clip": bool(clip),
+            "quantize": bool(quantize),
+        }
+        self.flush_seconds = flush_seconds
+        self.identity = {"method": "", "weights": "", "network": ""}
+        self._items: list[dict[str, Any]] = []
+        self._seconds: list[float] = []
+        self._written, self._started, self._elapsed, self._flushed = 0, 0.0, 0.0, 0.0
+        self._check_setup()
+
+    @property
+    def scores_path(self) -> Path:
+        """``scores.csv``."""
+        return self.output_dir / "scores.csv"
+
+    def rows(self) -> pd.DataFrame:
+        """All rows written so far; see :func:`read_scores`."""
+        return read_scores(self.scores_path) if self.scores_path.exists() else pd.DataFrame(columns=list(COLUMNS))
+
+    def begin(self, method: str, weights: str = "", network: str = "") -> None:
+        """Say whose scores come next.
+
+        Args:
+            method: its name in the tables.
+            weights: digest of its weights; empty for methods that have none.
+            network: digest of its structure and settings: the same weights do something else in another network.
+        """
+        self.identity = {"method": method, "weights": weights, "network": network}
+
+    def pending(self, items: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Which conditions the current method has no row for.
+
+        Args:
+            items: conditions, as :func:`~noisewise.pipelines.conditions.expand_conditions` gives them.
+
+        Returns:
+            Their indices, in order.
+        """
+        rows = self.rows()
+        own = rows[self._is_current(rows)]
+        done = set(own[list(CONDITION)].itertuples(index=False, name=None))
+        keys = ((item["image_id"], item["noise"]["pattern"], float(item["noise"]["std"])) for item in items)
+        return [index for index, key in enumerate(keys) if key not in done]
+
+    def attach(self, engine: Engine) -> None:
+        """Collect the scores of ``engine``, a :class:`~noisewise.pipelines.evaluation.ComparisonEvaluator`."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start_clock)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop_clock)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+
+    def flush(self, engine: Engine) -> None:
+        """Write the rows that were computed since the last time.
+
+        Args:
+            engine: the evaluator whose metrics hold them.
+        """
+        count, done = len(self._items), self._written
+        self._flushed = time.monotonic()
+        if count == done:
+            return
+        values = {name: engine.score_metrics[name].metric_fn.get_buffer()[done:count] for name in SCORES}
+        fresh = pd.DataFrame(self._items[done:count])
+        for name, column in values.items():
+            # Six decimals are far below any difference that matters, and keep the file readable.
+            fresh[name] = column.double().cpu().numpy().reshape(len(fresh), -1).mean(1).round(6)
+        fresh["seconds"] = [round(value, 4) for value in self._seconds[done:count]]
+        fresh = fresh.assign(**self.identity, **self.setup)[list(COLUMNS)]
+        self._write(fresh)
+        self._written = count
+
+    def write_summary(self) -> None:
+        """Write ``summary.csv`` and ``summary.md`` from all rows of the folder."""
+        rows = self.rows()
+        write_text_atomically(self.output_dir / "summary.csv", summarize(rows).to_csv(index=False))
+        write_text_atomically(self.output_dir / "summary.md", summary_markdown(rows))
+
+    def _check_setup(self) -> None:
+        rows = self.rows()
+        for key, value in self.setup.items():
+            other = [found for found in rows[key].unique() if found != value]
+            if other:
+                raise ScoreTableError(
+                    f"{self.scores_path}: holds scores made with {key} {other[0]}, this evaluation has {key} {value}; "
+                    "choose another output folder."
+                )
+
+    def _is_current(self, rows: pd.DataFrame) -> pd.Series:
+        return (rows[list(self.identity)] == list(self.identity.values())).all(axis=1)
+
+    def _write(self, fresh: pd.DataFrame) -> None:
+        # Read again: another process may have added its method meanwhile.
+        rows = self.rows()
+        old = (rows["method"] == self.identity["method"]) & ~self._is_current(rows)
+        if old.any():
+            logger.warning(
+                "replacing %d rows of %s, made with other weights or settings", old.sum(), self.identity["method"]
+            )
+        kept = [part for part in (rows[~old], fresh) if len(part)]
+        merged = pd.concat(kept).drop_duplicates(["method", *CONDITION], keep="last")
+        order = {name: index for index, name in enumerate(merged["method"].unique())}
+        merged = merged.sort_values(
+            ["method", "modality", "image_id", "pattern", "sigma"],
+            key=lambda column: column.map(order) if column.name == "method" else column,
+        )
+        write_text_atomically(self.scores_path, merged.to_csv(index=False, na_rep="nan"))
+
+    def _start(self, engine: Engine) -> None:
+        self._items, self._seconds, self._written = [], [], 0
+        self._flushed = time.monotonic()
+
+    def _start_clock(self, engine: Engine) -> None:
+        _wait_for(engine.state.device)
+        self._started = time.perf_counter()
+
+    def _stop_clock(self, engine: Engine) -> None:
+        _wait_for(engine.state.device)
+        self._elapsed = time.perf_counter() - self._started
+
+    def _collect(self, engine: Engine) -> None:
+        batch = engine.state.batch
+        for item in batch:
+            noise = item["noise"]
+            self._items.append(
+                {
+                    "modality": item["modality"],
+                    "source": item["source"],
+                    "image_id": item["image_id"],
+                    "pattern": noise["pattern"],
+                    "sigma": float(noise["std"]),
+                }
+            )
+            self._seconds.append(self._elapsed / len(batch))
+        if time.monotonic() - self._flushed >= self.flush_seconds:
+            self.flush(engine)
+
+
+def _wait_for(device: torch.device | None) -> None:
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
