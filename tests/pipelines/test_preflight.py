@@ -1,0 +1,60 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Misspelt overrides are refused, legitimate ones pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from noisewise.bundles import bundle_path
+from noisewise.pipelines.preflight import ConfigTypoError, check_overrides, config_files
+
+TRAIN = str(bundle_path("multimodal_denoising") / "configs" / "train.yaml")
+MULTI = str(bundle_path("multimodal_denoising") / "configs" / "multi_gpu_train.yaml")
+RUN = ["monai.bundle", "run", "training"]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        ["--batch_size", "3"],
+        ["--batch_size=3"],
+        ["--batch-size", "3"],
+        ["--train#trainer#max_epochs", "5"],
+        ["--train::trainer::max_epochs", "5"],
+        ["--network_def#features", "8"],  # an argument that the config leaves at its default
+        ["--validate#handlers#0#path", "x"],
+        ["--bundle_root", "/x"],
+        ["--meta_file", "x"],
+        ["--device", "$torch.device('cpu')"],
+    ],
+)
+def test_known_keys_pass(override):
+    check_overrides([*RUN, "--config_file", TRAIN, *override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (["--bach_size", "3"], "--bach_size: no such key.*Did you mean --batch_size"),
+        (["--train#trainr#max_epochs", "5"], "Did you mean --train::trainer::max_epochs"),
+        (["--networkdef#features", "8"], "no such key"),
+        (["--validate#handlers#99#path", "x"], "no such key"),
+    ],
+)
+def test_misspelt_keys_are_refused(override, message):
+    with pytest.raises(ConfigTypoError, match=message):
+        check_overrides([*RUN, "--config_file", TRAIN, *override])
+
+
+def test_several_config_files_count_together():
+    both = str([TRAIN, MULTI])
+    check_overrides([*RUN, "--config_file", both, "--world_size", "2"])
+    with pytest.raises(ConfigTypoError):
+        check_overrides([*RUN, "--config_file", TRAIN, "--world_size", "2"])
+    assert config_files([*RUN, f"--config_file={both}"]) == [TRAIN, MULTI]
+
+
+def test_other_command_lines_are_left_alone():
+    check_overrides(["pytest", "--anything", "1"])
+    assert config_files(["pytest", "run"]) == []
