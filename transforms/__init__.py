@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI transforms: reading, intensity mapping and noise simulation. They know nothing of data sets or training."""
+"""MONAI transforms: reading, writing, intensities and noise. They know nothing of data sets or training."""
 
 from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd, intensity_range
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
@@ -14,6 +14,7 @@ from .noise_dictionary import (
     RandMultiPatternNoiseDict,
 )
 from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulate_noise
+from .save import SaveDenoisedd, denoised_path, save_like_input
 
 __all__ = [
     "PATTERNS",
@@ -31,11 +32,14 @@ __all__ = [
     "RandMultiPatternNoiseDict",
     "RandMultiPatternNoised",
     "RepeatGrayscaled",
+    "SaveDenoisedd",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
     "ToGreyLevelsd",
+    "denoised_path",
     "derive_seed",
     "drop_equal_channels",
     "intensity_range",
+    "save_like_input",
     "simulate_noise",
 ]
