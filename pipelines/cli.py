@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .evaluate_cli import evaluate
 from .manifest_cli import app as manifest_app
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.add_typer(manifest_app, name="manifest")
+app.command()(evaluate)
 
 
 def _print_version(wanted: bool) -> None:

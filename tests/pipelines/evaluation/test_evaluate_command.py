@@ -12,20 +12,17 @@ import sys
 import pandas as pd
 import pytest
 import torch
-import typer
 from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
 from noisewise.bundles import bundle_path
 from noisewise.networks import TwoStageDenoiser
-from noisewise.pipelines.evaluate_cli import evaluate, network_from_config
+from noisewise.pipelines.cli import app
+from noisewise.pipelines.evaluate_cli import network_from_config
 from noisewise.pipelines.evaluation import read_scores
 from typer.testing import CliRunner
 
 CONFIG = bundle_path("multimodal_denoising") / "configs" / "evaluate.yaml"
 SMALL = {"features": 8, "growth": 4, "num_blocks": 1}
-
-app = typer.Typer()
-app.command()(evaluate)
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +49,7 @@ def small(tmp_path_factory):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
 def command(manifest, small, output, *more):
