@@ -69,6 +69,7 @@ class LoadMedicalImage(Transform):
             # Not through LoadImage: where this reader fails, it would try all others, and it warns at every start
             # about GPU readers that are not installed.
             data = reader.read(path)
+            _refuse_several_series(data, path)
             array, meta = reader.get_data(data)
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
             meta["filename_or_obj"] = path
@@ -202,6 +203,14 @@ def _is_colour_dicom(path: str) -> bool:
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise ImageReadError(path, "multi-frame DICOM (a video or an enhanced volume) is not supported here.")
     return int(header.get("SamplesPerPixel") or 1) > 1
+
+
+def _refuse_several_series(data: Any, path: str) -> None:
+    """MONAI would stack the slices of all series in a folder to one volume."""
+    if isinstance(data, list) and all(isinstance(header, pydicom.Dataset) for header in data):
+        series = {str(header.get("SeriesInstanceUID")) for header in data}
+        if len(series) > 1:
+            raise ImageReadError(path, f"the folder holds {len(series)} DICOM series; give each a folder of its own.")
 
 
 def _stored_dtype(data: Any, array: np.ndarray) -> str:
