@@ -62,11 +62,10 @@ def log_evaluation(
     except RuntimeError as error:
         logger.warning("the evaluation in %s is not tracked: %s", output_dir, error)
         return None
-    run_id, description = run.run_id, dict(params or {})
+    run_id = run.run_id
+    run.attempt("logging parameters", run.log_parameters, params or {})
     if manifest_digest is not None:
-        description["data"] = {"digest": manifest_digest, **(manifest_counts or {})}
         run.attempt("logging the data", run.log_data_digest, manifest_digest, manifest_counts or {}, "evaluation")
-    run.attempt("logging parameters", run.log_parameters, description)
     run.attempt("setting tags", run.set_version, code_version())
     run.log_metrics(_joined(metrics or {}, "test/"), step=0)
     for path in ensure_tuple(config_files):

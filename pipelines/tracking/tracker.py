@@ -240,11 +240,9 @@ class ExperimentTracker:
         }
         if self.seed is not None:
             params["seed"] = self.seed
-        if self.manifest_digest is not None:
-            params["data"] = {"digest": self.manifest_digest, **self.manifest_counts}
-            if not run.continued:
-                run.log_data_digest(self.manifest_digest, self.manifest_counts, "training")
         run.log_parameters({key: value for key, value in params.items() if value is not None})
+        if self.manifest_digest is not None:
+            run.log_data_digest(self.manifest_digest, self.manifest_counts, "training")
         run.set_version(code_version())
         for path in self.config_files:
             run.client.log_artifact(run.run_id, str(path), "config")
