@@ -5,8 +5,8 @@
 from .grayscale import GrayscaleDenoiser, fold_to_grayscale
 from .nen import NoiseEstimationNetwork
 from .noise_attention import NoiseAttentionBlock
-from .residual_dense import GatedDenseTrunk, ResidualDenseBlock, ResidualInResidualDenseBlock
 from .residual_denoiser import ResidualDenoiser
+from .residual_dense import GatedDenseTrunk, ResidualDenseBlock, ResidualInResidualDenseBlock
 from .rn import ReconstructionNetwork
 from .two_stage import TwoStageDenoiser
 

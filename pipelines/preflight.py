@@ -19,9 +19,9 @@ from monai.bundle import ConfigParser
 from monai.bundle import run as bundle_run
 from monai.bundle.utils import ID_REF_KEY, ID_SEP_KEY
 
-__all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise_errors", "config_files"]
+from ..data_manifest import Manifest, verify_manifest
 
-NESTED = (ID_SEP_KEY, "#")
+__all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise_errors", "config_files"]
 
 
 class ConfigTypoError(ValueError):
@@ -116,13 +116,11 @@ def check_training_data(
     Raises:
         ValueError: naming the first few files and what is wrong with each.
     """
-    from ..data_manifest import Manifest, verify_manifest
-
     full = Manifest.read(manifest)
-    chosen = {
-        split: [record for record in full if record.split == split and record.image_id in {i["image_id"] for i in items}]
-        for items, split in ((train, "train"), (val, "val"))
-    }
+    chosen = {}
+    for items, split in ((train, "train"), (val, "val")):
+        wanted = {item["image_id"] for item in items}
+        chosen[split] = [record for record in full if record.split == split and record.image_id in wanted]
     problems = [
         problem
         for split, size in (("train", patch_size), ("val", val_size))

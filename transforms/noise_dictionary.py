@@ -147,7 +147,9 @@ class MultiPatternNoised(MapTransform):
         given = [value is not None for value in (pattern, std, seed)]
         if any(given) and not all(given):
             raise ValueError("pattern, std and seed are given together or not at all.")
-        self.default = NoiseRecord(pattern, float(std), int(seed), protocol, False, clip, quantize) if all(given) else None
+        self.default = None
+        if all(given):
+            self.default = NoiseRecord(pattern, float(std), int(seed), protocol, False, clip, quantize)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Corrupt. Returns: a copy of ``data`` with noisy image, clean image, residual and record."""

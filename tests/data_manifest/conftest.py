@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from noisewise.data_manifest import ManifestRecord
 from PIL import Image
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from noisewise.data_manifest import ManifestRecord
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+
 from noisewise.data_manifest import BuildError, Manifest, ManifestError, build_manifest
 from noisewise.data_manifest.subjects import hashed_patient_id
 from noisewise.transforms import LoadMedicalImage
-from PIL import Image
 
 
 def one_range(records) -> float:

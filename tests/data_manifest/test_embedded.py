@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from noisewise.data_manifest import Manifest, ManifestError, build_embedded, list_embedded, verify_manifest
 from noisewise.transforms import LoadMedicalImaged, ScaleToUnitRanged
 

@@ -9,6 +9,7 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from noisewise.data_manifest import Manifest, ManifestError, fetch_manifest, file_digest, verify_manifest
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, SelectItemsd
+
 from noisewise.data_manifest import Manifest, ManifestError, build_manifest
 from noisewise.data_manifest.manifest import COLUMNS, spread
 from noisewise.transforms import LoadMedicalImaged, ScaleToUnitRanged

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from noisewise.data_manifest import PRESETS, Manifest, ManifestError, Preset, build_preset
 
 SMALL = Preset(("mri", "ct"), train=100, val=20, test_per_modality=15)

@@ -10,6 +10,7 @@ import shlex
 
 import pytest
 import typer
+
 from noisewise.data_manifest import ManifestError, get_source, list_sources
 from noisewise.pipelines.cli import app
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from noisewise.data_manifest import ManifestError, split_by_subject
 
 

@@ -9,8 +9,9 @@ import dataclasses
 import numpy as np
 import pytest
 import tifffile
-from noisewise.data_manifest import Manifest, ManifestError, build_manifest, verify_manifest
 from PIL import Image
+
+from noisewise.data_manifest import Manifest, ManifestError, build_manifest, verify_manifest
 
 
 @pytest.fixture

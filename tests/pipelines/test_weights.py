@@ -7,6 +7,7 @@ import os
 
 import pytest
 import torch
+
 from noisewise.networks import TwoStageDenoiser
 from noisewise.pipelines.weights import WeightsError, load_weights
 

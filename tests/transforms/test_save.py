@@ -11,9 +11,10 @@ import pytest
 import tifffile
 import torch
 from monai.data import MetaTensor
-from noisewise.transforms import LoadMedicalImaged, SaveDenoisedd, denoised_path, save_like_input
 from PIL import ExifTags, Image
 from pydicom.data import get_testdata_file
+
+from noisewise.transforms import LoadMedicalImaged, SaveDenoisedd, denoised_path, save_like_input
 
 # Rows and columns differ, so that a transposed image cannot pass.
 ROWS, COLUMNS = 12, 9

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
+from PIL import Image
+from torch import nn
+
 from noisewise.data_manifest import Manifest, ManifestRecord, file_digest
 from noisewise.pipelines.conditions import expand_conditions
 from noisewise.pipelines.evaluation import ComparisonEvaluator, ScoreTable, evaluation_items, evaluation_preprocessing
-from PIL import Image
-from torch import nn
 
 skimage_data = pytest.importorskip("skimage.data")
 

@@ -14,12 +14,13 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
+from typer.testing import CliRunner
+
 from noisewise.bundles import bundle_path
 from noisewise.networks import TwoStageDenoiser
 from noisewise.pipelines.cli import app
 from noisewise.pipelines.evaluate_cli import network_from_config
 from noisewise.pipelines.evaluation import read_scores
-from typer.testing import CliRunner
 
 CONFIG = bundle_path("multimodal_denoising") / "configs" / "evaluate.yaml"
 SMALL = {"features": 8, "growth": 4, "num_blocks": 1}

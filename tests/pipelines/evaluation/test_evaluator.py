@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from noisewise.networks import TwoStageDenoiser
 from noisewise.pipelines.evaluation import (
     SCORES,

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from noisewise.data_manifest import Manifest, ManifestError
 from noisewise.pipelines.evaluation import evaluation_items
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from noisewise.pipelines.evaluation import TrueNoiseLeveld
 from noisewise.transforms import MultiPatternNoised, RepeatGrayscaled
 

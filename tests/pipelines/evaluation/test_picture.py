@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
-from noisewise.pipelines.evaluation import PictureRow, draw_examples, median_images, picture_grid, reference_methods
 from PIL import Image
+
+from noisewise.pipelines.evaluation import PictureRow, draw_examples, median_images, picture_grid, reference_methods
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from noisewise.pipelines.evaluation import BM3DDenoiser, NonLocalMeansDenoiser, bm3d_reference, reference_methods
 
 skimage_data = pytest.importorskip("skimage.data")

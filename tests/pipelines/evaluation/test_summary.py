@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+
 from noisewise.pipelines.evaluation import SCORES, summarize, summary_markdown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from noisewise.pipelines.conditions import expand_conditions
 from noisewise.pipelines.evaluation import evaluation_items, evaluation_postprocessing, evaluation_preprocessing
 from noisewise.transforms import NoiseRecord, simulate_noise

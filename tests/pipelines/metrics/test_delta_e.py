@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+
 from noisewise.pipelines.metrics import DeltaEMetric, ciede2000, rgb_to_lab
 
 # Lab 1, Lab 2, CIEDE2000: Sharma, Wu and Dalal 2005, Table 1, all 34 pairs. 7 to 16 test the hue's wrap.

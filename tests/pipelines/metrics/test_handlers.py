@@ -9,6 +9,7 @@ from ignite.engine import Engine
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.handlers import from_engine
+
 from noisewise.pipelines.metrics import (
     VIFP,
     CappedPeakSignalToNoiseRatio,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.metrics import PSNRMetric
+
 from noisewise.pipelines.metrics import CappedPSNRMetric
 
 

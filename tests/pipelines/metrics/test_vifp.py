@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+
 from noisewise.pipelines.metrics import VIFPMetric
 
 

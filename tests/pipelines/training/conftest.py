@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,3 +77,9 @@ def train(manifest: Path, output: Path, *overlays: str, check: bool = True, **ov
     )
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SimpleNamespace:
+    """``train``, ``command`` and ``texture`` for the tests."""
+    return SimpleNamespace(train=train, command=command, texture=texture)

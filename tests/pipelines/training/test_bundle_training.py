@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -22,10 +21,6 @@ from PIL import Image
 
 from noisewise.data_manifest import Manifest, build_manifest
 
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).with_name("conftest.py"))
-tiny = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(tiny)
-
 
 def weights(folder: Path, name: str = "checkpoint.pt") -> dict[str, torch.Tensor]:
     state = torch.load(folder / name, weights_only=True)
@@ -40,7 +35,7 @@ def assert_equal_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tenso
 
 # DataLoader workers
 @pytest.mark.parametrize("workers", [0, 1])
-def test_resume_after_kill_9_is_bit_equal_to_an_unbroken_run(manifest, tmp_path, workers):
+def test_resume_after_kill_9_is_bit_equal_to_an_unbroken_run(tiny, manifest, tmp_path, workers):
     options = {"num_workers": workers, "max_epochs": 5, "schedule": "cosine"}
     tiny.train(manifest, tmp_path / "unbroken", **options)
     broken = tmp_path / "broken"
@@ -71,7 +66,7 @@ def test_resume_after_kill_9_is_bit_equal_to_an_unbroken_run(manifest, tmp_path,
     assert isinstance(one["seeding"]["seed"], torch.Tensor)
 
 
-def test_an_existing_checkpoint_is_never_overwritten_by_accident(manifest, tmp_path):
+def test_an_existing_checkpoint_is_never_overwritten_by_accident(tiny, manifest, tmp_path):
     tiny.train(manifest, tmp_path / "run", max_epochs=1)
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
     refused = tiny.train(manifest, tmp_path / "run", max_epochs=1, check=False)
@@ -80,7 +75,7 @@ def test_an_existing_checkpoint_is_never_overwritten_by_accident(manifest, tmp_p
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
 
 
-def test_training_improves_and_writes_what_it_promises(manifest, tmp_path):
+def test_training_improves_and_writes_what_it_promises(tiny, manifest, tmp_path):
     tiny.train(manifest, tmp_path / "run", max_epochs=4, steps_per_epoch=40, ema_decay=0.9, learning_rate=0.005)
     lines = [json.loads(line) for line in (tmp_path / "run" / "validation.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [40, 80, 120, 160]
@@ -90,7 +85,7 @@ def test_training_improves_and_writes_what_it_promises(manifest, tmp_path):
     assert not list((tmp_path / "run").glob("*.tmp"))
 
 
-def test_two_processes_train_one_network(manifest, tmp_path):
+def test_two_processes_train_one_network(tiny, manifest, tmp_path):
     line = tiny.command(manifest, tmp_path / "run", "multi_gpu_train.yaml", steps_per_epoch=3, max_epochs=2)
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *line],
@@ -111,14 +106,14 @@ def test_two_processes_train_one_network(manifest, tmp_path):
     assert any(not torch.equal(value, single[name]) for name, value in weights(tmp_path / "run").items())
 
 
-def test_fine_tuning_starts_from_the_given_weights(manifest, tmp_path):
+def test_fine_tuning_starts_from_the_given_weights(tiny, manifest, tmp_path):
     tiny.train(manifest, tmp_path / "first", max_epochs=1)
     start = tmp_path / "first" / "model.pt"
     tiny.train(manifest, tmp_path / "tuned", "finetune.yaml", initial_weights=start, max_epochs=1, learning_rate=0.0)
     assert_equal_bits(weights(start.parent, "model.pt"), weights(tmp_path / "tuned"))
 
 
-def test_pairs_of_noisy_and_clean_images(tmp_path):
+def test_pairs_of_noisy_and_clean_images(tiny, tmp_path):
     for split in ("train", "val"):
         for index in range(4):
             folder = tmp_path / split / f"{split}{index}"
@@ -157,7 +152,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "overrides", "message"), BAD, ids=[case[0] for case in BAD])
-def test_bad_input_ends_in_one_clear_line(manifest, tmp_path, name, overrides, message):
+def test_bad_input_ends_in_one_clear_line(tiny, manifest, tmp_path, name, overrides, message):
     done = tiny.train(manifest, tmp_path / "run", check=False, **overrides)
     assert done.returncode != 0
     last = done.stderr.strip().split("error: ")[-1]
@@ -166,13 +161,13 @@ def test_bad_input_ends_in_one_clear_line(manifest, tmp_path, name, overrides, m
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
-def test_a_missing_manifest_is_named(tmp_path):
+def test_a_missing_manifest_is_named(tiny, tmp_path):
     done = tiny.train(Path("/nowhere/manifest.csv"), tmp_path / "run", check=False)
     assert done.returncode != 0
     assert "error: /nowhere/manifest.csv" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_broken_image_is_named_before_training(manifest, tmp_path):
+def test_a_broken_image_is_named_before_training(tiny, manifest, tmp_path):
     for record in Manifest.read(manifest):
         target = tmp_path / "data" / Path(record.path).relative_to(manifest.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
