@@ -8,7 +8,7 @@ from .noise_attention import NoiseAttentionBlock
 from .residual_denoiser import ResidualDenoiser
 from .residual_dense import GatedDenseTrunk, ResidualDenseBlock, ResidualInResidualDenseBlock
 from .rn import ReconstructionNetwork
-from .two_stage import TwoStageDenoiser
+from .two_stage import TwoStageDenoiser, TwoStageWithoutAttention
 
 __all__ = [
     "GatedDenseTrunk",
@@ -20,5 +20,6 @@ __all__ = [
     "ResidualDenseBlock",
     "ResidualInResidualDenseBlock",
     "TwoStageDenoiser",
+    "TwoStageWithoutAttention",
     "fold_to_grayscale",
 ]

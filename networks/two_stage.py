@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from .nen import NoiseEstimationNetwork
 from .residual_dense import check_positive
 from .rn import ReconstructionNetwork
 
-__all__ = ["TwoStageDenoiser"]
+__all__ = ["TwoStageDenoiser", "TwoStageWithoutAttention"]
 
 
 class TwoStageDenoiser(nn.Module):
@@ -108,3 +110,16 @@ class TwoStageDenoiser(nn.Module):
         """
         noise = self.nen(x)
         return self.rn(x, noise), noise
+
+
+class TwoStageWithoutAttention(TwoStageDenoiser):
+    """The paper's ablation "TWN": two stages, but no attention block; RN's first stage gets ``I_T + N_T``.
+
+    567,648 parameters with the defaults. The same as ``TwoStageDenoiser(noise_attention=False)``.
+
+    Args:
+        arguments: those of :class:`TwoStageDenoiser`, ``noise_attention`` excepted.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, noise_attention=False)

@@ -18,6 +18,7 @@ from noisewise.networks import (
     ResidualDenseBlock,
     ResidualInResidualDenseBlock,
     TwoStageDenoiser,
+    TwoStageWithoutAttention,
     fold_to_grayscale,
 )
 
@@ -46,6 +47,7 @@ PARAMETER_COUNTS = [
     (ReconstructionNetwork, {"noise_attention": False}, 283_872),
     (TwoStageDenoiser, {}, 586_242),
     (TwoStageDenoiser, {"noise_attention": False}, 567_648),
+    (TwoStageWithoutAttention, {}, 567_648),
 ]
 
 
