@@ -159,9 +159,9 @@ def _rich_table(scores: ScoreTable) -> Table:
     methods = list(summary["method"].unique())
     table = Table(title=f"{SCORES['psnr'].title} / {SCORES['ssim'].title}, protocol {scores.setup['protocol']}")
     for column in ("modality", "pattern", "sigma"):
-        table.add_column(column, justify="right" if column == "sigma" else "left")
+        table.add_column(column, justify="right" if column == "sigma" else "left", no_wrap=True)
     for method in methods:
-        table.add_column(method, justify="right", no_wrap=True)
+        table.add_column(method, justify="right")
     previous = None
     for (modality, pattern, sigma), group in summary.groupby(["modality", "pattern", "sigma"], sort=False):
         if previous not in (None, modality):

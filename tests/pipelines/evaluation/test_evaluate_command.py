@@ -50,7 +50,7 @@ def small(tmp_path_factory):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)], env={"COLUMNS": "200"})
 
 
 def command(manifest, small, output, *more):
