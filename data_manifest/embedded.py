@@ -36,6 +36,7 @@ import pydicom
 from monai.data import NibabelReader
 from PIL import Image
 
+from ..atomic import atomic_path
 from ..transforms import LoadMedicalImage
 from .build import build_manifest
 from .manifest import ManifestError
@@ -206,9 +207,8 @@ def _export(image: EmbeddedImage, path: Path, folder: Path) -> Iterator[Path]:
     planes = _slices(path) if image.export == "slices" else _tiles(path)
     for name, array in planes:
         target = folder / f"{image.subject}_{name}.png"
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        Image.fromarray(np.ascontiguousarray(array)).save(temporary, format="PNG")
-        os.replace(temporary, target)
+        with atomic_path(target) as temporary:
+            Image.fromarray(np.ascontiguousarray(array)).save(temporary, format="PNG")
         yield target
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import atomic_path
+
 __all__ = ["Manifest", "ManifestError", "ManifestRecord", "Problem", "SPLITS", "is_url", "spread"]
 
 SPLITS = ("train", "val", "test")
@@ -195,21 +197,15 @@ class Manifest:
         """
         path = Path(path)
         folder = Path(os.path.abspath(path)).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                for record in self.records:
-                    row = dataclasses.asdict(record)
-                    if not absolute:
-                        row["path"] = _relative(record.path, folder)
-                        row["target"] = _relative(record.target, folder)
-                    writer.writerow("" if row[column] is None else row[column] for column in COLUMNS)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for record in self.records:
+                row = dataclasses.asdict(record)
+                if not absolute:
+                    row["path"] = _relative(record.path, folder)
+                    row["target"] = _relative(record.target, folder)
+                writer.writerow("" if row[column] is None else row[column] for column in COLUMNS)
         return path
 
     def select(

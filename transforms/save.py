@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_data_type
 from PIL import ExifTags, Image
 
+from ..atomic import atomic_path
 from .load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
 
 __all__ = ["SaveDenoisedd", "denoised_path", "save_like_input"]
@@ -92,7 +93,8 @@ def save_like_input(
         raise ValueError(f"{path}: what came from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another folder or ask to overwrite.")
-    _replace(path, lambda temporary: write(convert_data_type(image, np.ndarray)[0], meta, temporary))
+    with atomic_path(path) as temporary:
+        write(convert_data_type(image, np.ndarray)[0], meta, temporary)
     return path
 
 
@@ -148,16 +150,6 @@ def _split_suffix(source: Path) -> tuple[str, str]:
             if name.lower().endswith(suffix) and len(name) > len(suffix):
                 return name[: -len(suffix)], suffix
     return name, ""
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")  # the writers need the suffix
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

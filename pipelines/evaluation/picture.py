@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from monai.metrics import SSIMMetric
 
+from ...atomic import atomic_path
 from ..metrics import CappedPSNRMetric
 from .scores import PSNR_CAP
 
@@ -132,11 +133,6 @@ def _figures(image: torch.Tensor, clean: torch.Tensor) -> str:
 
 
 def _save(figure: Figure, path: Path, dots_per_inch: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dots_per_inch)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

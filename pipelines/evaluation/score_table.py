@@ -16,7 +16,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
-from ..atomic import write_text_atomically
+from ...atomic import write_text_atomically
 from .scores import SCORES
 from .summary import summarize, summary_markdown
 

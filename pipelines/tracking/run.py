@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,11 +53,6 @@ def store_uri(tracking_uri: str | os.PathLike | None = None) -> str:
     for character, code in (("%", "%25"), ("?", "%3F"), ("#", "%23")):
         path = path.replace(character, code)
     return f"sqlite:///{path}"
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f"{parts.username}:{parts.password}@", f"{parts.username}:***@") if parts.password else uri
 
 
 @contextlib.contextmanager
@@ -102,6 +98,7 @@ class TrackedRun(MLFlowHandler):
         parent_run: str | None = None,
     ) -> None:
         self.uri = store_uri(tracking_uri)
+        self.password = urlsplit(self.uri).password
         self.continued = False
         self._pending: list[Metric] = []
         self._warned: set[str] = set()
@@ -134,10 +131,11 @@ class TrackedRun(MLFlowHandler):
             with _short_patience():
                 yield
         except Exception as error:
-            raise RuntimeError(
-                f"the MLflow store {_without_password(self.uri)} cannot be used: {error}\n"
+            message = self._masked(
+                f"the MLflow store {self.uri} cannot be used: {error}\n"
                 "Set 'tracking_uri' or the environment variable MLFLOW_TRACKING_URI to one that can."
-            ) from error
+            )
+            raise RuntimeError(message) from (None if self.password else error)
 
     def attempt(self, kind: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Call, and when it fails say so once.
@@ -163,10 +161,8 @@ class TrackedRun(MLFlowHandler):
             self._rest_until = now + min(20 * (now - start), 900.0)
             if kind not in self._warned:
                 self._warned.add(kind)
-                logger.warning(
-                    "MLflow store %s: %s failed, the run goes on without (%s: %s)",
-                    _without_password(self.uri), kind, type(error).__name__, error,
-                )  # fmt: skip
+                text = f"MLflow store {self.uri}: {kind} failed, the run goes on without: {error!r}"
+                logger.warning(self._masked(text))
             return False
         return True
 
@@ -296,14 +292,21 @@ class TrackedRun(MLFlowHandler):
         self.attempt("closing the store", self._dispose_sqlite_store)
         self.cur_run = None
 
+    def _masked(self, text: str) -> str:
+        return text.replace(self.password, "***") if self.password else text
+
     def _prepare_sqlite(self) -> str | None:
         # Artifacts lie beside the database, wherever the run was started from.
         prefix = "sqlite:///"
         if not self.uri.startswith(prefix):
             return None
-        folder = Path(unquote(self.uri[len(prefix) :])).absolute().parent
-        folder.mkdir(parents=True, exist_ok=True)
-        return path_to_uri(folder / "mlruns")
+        path = Path(unquote(self.uri[len(prefix) :])).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # MLflow would try again for minutes to open what is no database or cannot be written.
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+        return path_to_uri(path.parent / "mlruns")
 
     def _existing_run(self, run_id: str | None) -> Any:
         if not run_id:
@@ -315,7 +318,7 @@ class TrackedRun(MLFlowHandler):
                 raise
             run = None
         if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
-            logger.warning("the MLflow store %s has no run %s", _without_password(self.uri), run_id)
+            logger.warning(self._masked(f"the MLflow store {self.uri} has no run {run_id}"))
             return None
         return run
 

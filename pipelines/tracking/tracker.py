@@ -132,6 +132,7 @@ class ExperimentTracker:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
         engine.add_event_handler(Events.COMPLETED, self.completed)
+        engine.add_event_handler(Events.TERMINATE, self.terminated)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
         if self.evaluator is not None:
             self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self.draw_panels)
@@ -221,6 +222,14 @@ class ExperimentTracker:
                 if path.is_file():
                     self.run.log_file(path, "weights" if path.suffix == ".pt" else "results")
         self._finish("FINISHED")
+
+    def terminated(self, engine: Engine) -> None:
+        """End the run of an engine that was told to stop and not to complete.
+
+        ``engine.terminate`` given as a handler does just that: it takes the engine for ``skip_completed``.
+        """
+        if engine.should_terminate == "skip_completed":
+            self.completed(engine)
 
     def exception_raised(self, engine: Engine, exception: BaseException) -> None:
         """Say so in the store, and raise the exception again, as Ignite leaves it to its handlers."""

@@ -15,29 +15,22 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch.nn import Module
 
+from ...atomic import atomic_path
+
 __all__ = ["BestWeights", "TrainingCheckpoint", "save_atomically"]
 
 logger = logging.getLogger(__name__)
 
 
 def save_atomically(state: Any, path: str | os.PathLike) -> None:
-    """``torch.save`` to a temporary name, flushed to disk, then renamed: the file is whole or the old one.
+    """``torch.save``, but a kill at any moment leaves the old file or the whole new one.
 
     Args:
         state: what to save.
         path: where; missing folders are made.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
 
 
 def _is_main_process() -> bool:
