@@ -76,8 +76,7 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
 def concise_errors() -> None:
     """Let a bundle's command line end with one clear line, not with MONAI's traceback, where this package refuses.
 
-    Only an error that noisewise itself raised on purpose (a ``ValueError`` or ``OSError`` whose first frame lies in
-    this package) is shortened; anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
+    Only an error that noisewise itself raised on purpose (its innermost frame lies in this package) is shortened; anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
     """
     previous = sys.excepthook
 
@@ -95,7 +94,7 @@ def concise_errors() -> None:
 
 def _is_refusal(error: BaseException) -> bool:
     """Whether this package raised ``error`` on purpose."""
-    if not isinstance(error, (ValueError, OSError)) or error.__traceback__ is None:
+    if not isinstance(error, (ValueError, OSError, RuntimeError, ImportError)) or error.__traceback__ is None:
         return False
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
     return Path(innermost).resolve().is_relative_to(Path(__file__).resolve().parents[1])
