@@ -76,7 +76,8 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
 def concise_errors() -> None:
     """Let a bundle's command line end with one clear line, not with MONAI's traceback, where this package refuses.
 
-    Only an error that noisewise itself raised on purpose (its innermost frame lies in this package) is shortened; anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
+    Only an error that noisewise itself raised on purpose (its innermost frame lies in this package) is shortened;
+    anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
     """
     previous = sys.excepthook
 
