@@ -111,7 +111,7 @@ def test_dicom_series_has_one_range_and_one_line_a_file_in_order(tmp_path, write
     rng = np.random.default_rng(0)
     slices = [(rng.random((32, 40)) * 100 * (z + 1)).astype("uint16") for z in range(6)]
     for z in (3, 0, 5, 1, 4, 2):
-        write_dicom(tmp_path / "s" / f"{(z * 7) % 6}.dcm", slices[z], "MR", position=z, intercept=None)
+        write_dicom(tmp_path / "s" / f"{(z * 5 + 2) % 7}.dcm", slices[z], "MR", position=z, intercept=None)
     manifest = build_manifest(tmp_path, min_content=0)
     assert {r.modality for r in manifest} == {"mri"}
     assert one_range(manifest) == pytest.approx(np.percentile(np.stack(slices), 99.9), rel=1e-6)
@@ -119,7 +119,7 @@ def test_dicom_series_has_one_range_and_one_line_a_file_in_order(tmp_path, write
     assert all(r.slice is None for r in manifest)
     # Every third slice of the series as it lies in the body, not as the files are named.
     third = {r.path for r in build_manifest(tmp_path, min_content=0, every_nth=3)}
-    assert third == {str(tmp_path / "s" / f"{(z * 7) % 6}.dcm") for z in (1, 4)}
+    assert third == {str(tmp_path / "s" / f"{(z * 5 + 2) % 7}.dcm") for z in (1, 4)}
 
 
 def test_several_series_in_one_folder_keep_their_own_ranges(tmp_path, write_dicom):
