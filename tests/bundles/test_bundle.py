@@ -50,11 +50,6 @@ def test_inference_has_the_required_properties(bundle, tmp_path, overrides, tiny
     assert properties_missing(bundle / "configs" / "inference.yaml", "infer", **options, **overrides) == []
 
 
-@pytest.mark.xfail(
-    raises=TypeError,
-    strict=True,
-    reason="MONAI's check reads every item of train#handlers as a component; train.yaml lists references there",
-)
 def test_training_has_the_required_properties(bundle, tmp_path, overrides):
     for index, split in enumerate(("train", "val")):
         picture(tmp_path / split / f"subject{index}" / "a.png", seed=index)
