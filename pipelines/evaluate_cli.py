@@ -49,6 +49,7 @@ def evaluate(
     ),
     picture: Annotated[bool, typer.Option(help="Whether examples are drawn to picture.png.")] = True,
     zoom: Annotated[int | None, typer.Option(help="Draw only a centre square of so many pixels.", min=1)] = None,
+    track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
 ) -> None:
     """Score denoisers over modality, noise pattern and standard deviation; write tables and a picture.
@@ -69,6 +70,7 @@ def evaluate(
         "seed": seed,
         "output_dir": str(output),
         "zoom": zoom,
+        "track": track,
     }
     if manifest is not None:
         overrides["manifest"] = str(manifest)

@@ -15,7 +15,7 @@ from .reference_denoiser import ReferenceDenoiser
 from .references import REFERENCES, reference_methods
 from .score_table import ScoreTable, ScoreTableError, read_scores
 from .scores import SCORES, Score, evaluation_metrics
-from .summary import summarize, summary_markdown
+from .summary import summarize, summary_markdown, summary_metrics
 from .transforms import AverageGrayscaled, evaluation_postprocessing, evaluation_preprocessing
 
 __all__ = [
@@ -44,5 +44,6 @@ __all__ = [
     "reference_methods",
     "summarize",
     "summary_markdown",
+    "summary_metrics",
     "true_noise_level",
 ]

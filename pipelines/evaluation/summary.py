@@ -11,7 +11,7 @@ import pandas as pd
 from ...transforms.noise_models import PROTOCOLS
 from .scores import PSNR_CAP, SCORES
 
-__all__ = ["AVERAGE", "summarize", "summary_markdown"]
+__all__ = ["AVERAGE", "summarize", "summary_markdown", "summary_metrics"]
 
 AVERAGE = "average"
 PAPER_PATTERNS = ("gaussian", "speckle")
@@ -79,6 +79,25 @@ def summary_markdown(rows: pd.DataFrame) -> str:
     if notes:
         lines += ["## To mind", "", *notes, ""]
     return "\n".join(lines)
+
+
+def summary_metrics(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """The summary's means as nested numbers, for experiment tracking.
+
+    Args:
+        rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
+
+    Returns:
+        ``{method: {"gaussian_25": {"psnr": ..., ...}, ...}}``, averaged over the modalities (of a single one, its own).
+    """
+    summary = summarize(rows)
+    modalities = list(rows["modality"].unique())
+    chosen = summary[summary["modality"] == (AVERAGE if len(modalities) > 1 else modalities[0])]
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for row in chosen.to_dict("records"):
+        scores = {name: row[f"{name}_mean"] for name in SCORES if pd.notna(row[f"{name}_mean"])}
+        result.setdefault(row["method"], {})[f"{row['pattern']}_{row['sigma']:g}"] = scores
+    return result
 
 
 def _average(summary: pd.DataFrame, over: str, parts: Sequence[str]) -> pd.DataFrame:

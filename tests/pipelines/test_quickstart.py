@@ -45,8 +45,11 @@ def test_quickstart_leaves_weights_table_picture_and_store(tmp_path, monkeypatch
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("noisewise").experiment_id])
-    assert [r.info.status for r in runs] == ["FINISHED"]
-    assert runs[0].data.metrics["val/psnr"] > 0 and runs[0].data.params["protocol"] == "physical"
+    assert [r.info.status for r in runs] == ["FINISHED", "FINISHED"]
+    evaluation, training = runs  # the newest first
+    assert training.data.metrics["val/psnr"] > 0 and training.data.params["protocol"] == "physical"
+    assert evaluation.data.tags["mlflow.parentRunId"] == training.info.run_id
+    assert evaluation.data.metrics["test/two_stage/gaussian_50/psnr"] > 0
 
 
 def test_a_failing_step_is_an_error(tmp_path):

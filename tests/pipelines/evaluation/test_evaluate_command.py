@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import mlflow
 import pandas as pd
 import pytest
 import torch
@@ -89,7 +90,7 @@ def test_bundle_and_command_give_the_same_scores(tmp_path, manifest, small):
         workflow_type="inference",
         **{"manifest": str(manifest), "weights": str(small[1]), "output_dir": str(tmp_path / "bundle")},
         **{f"network_def::{key}": value for key, value in SMALL.items()},
-        **{"stds": [25], "limit": 1, "picture": None, "progress": False, "device": "cpu"},
+        **{"stds": [25], "limit": 1, "picture": None, "progress": False, "device": "cpu", "track": False},
     )
     assert {prop["id"] for prop in InferProperties.values() if prop["required"]} <= set(workflow.parser.get())
     workflow.initialize()
@@ -110,7 +111,7 @@ def test_monai_runs_the_bundle_from_anywhere(tmp_path, manifest, small):
     process = subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "evaluating", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**{k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -119,6 +120,13 @@ def test_monai_runs_the_bundle_from_anywhere(tmp_path, manifest, small):
     rows = read_scores(tmp_path / "out" / "scores.csv")
     assert list(rows["method"]) == ["two_stage"] * 2 + ["noisy"] * 2
     assert (tmp_path / "out" / "picture.png").stat().st_size > 10_000
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
+    (tracked,) = client.search_runs([client.get_experiment_by_name("noisewise").experiment_id])
+    scores = read_scores(tmp_path / "out" / "scores.csv").query("method == 'two_stage'")
+    by_modality = scores.groupby("modality")["psnr"].mean()
+    assert tracked.data.metrics["test/two_stage/gaussian_25/psnr"] == pytest.approx(by_modality.mean())
+    assert {file.path for file in client.list_artifacts(tracked.info.run_id, "results")} >= {"results/summary.md"}
+
 
 
 # what is wrong, arguments, what the message says
