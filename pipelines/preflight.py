@@ -11,7 +11,6 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -97,8 +96,9 @@ def _is_refusal(error: BaseException) -> bool:
     """Whether this package raised ``error`` on purpose."""
     if not isinstance(error, (ValueError, OSError, RuntimeError, ImportError)) or error.__traceback__ is None:
         return False
-    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
-    return Path(innermost).resolve().is_relative_to(Path(__file__).resolve().parents[1])
+    *_, (innermost, _line) = traceback.walk_tb(error.__traceback__)
+    # By module, not by path: an environment may lie inside the checkout that is the package.
+    return innermost.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]
 
 
 def check_training_data(

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from noisewise.bundles import bundle_path
@@ -58,3 +61,24 @@ def test_several_config_files_count_together():
 def test_other_command_lines_are_left_alone():
     check_overrides(["pytest", "--anything", "1"])
     assert config_files(["pytest", "run"]) == []
+
+
+# how the error comes about, whether one line is enough
+@pytest.mark.parametrize(
+    ("code", "concise"),
+    [
+        ("from noisewise.networks import TwoStageDenoiser; TwoStageDenoiser(channels=0)", True),
+        ("import json; json.loads('{')", False),
+        ("raise RuntimeError('a bug')", False),
+    ],
+)
+def test_only_deliberate_errors_are_shortened(tmp_path, code, concise):
+    wrapped = (
+        "from noisewise.pipelines.preflight import concise_errors\nconcise_errors()\n"
+        f"try:\n    exec({code!r})\nexcept Exception as error:\n    raise RuntimeError('Failed to evaluate') from error\n"
+    )
+    done = subprocess.run([sys.executable, "-c", wrapped], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert ("Traceback" in done.stderr) is not concise
+    if concise:
+        assert done.stderr.strip() == "error: channels must be a positive integer, got 0."
