@@ -75,7 +75,8 @@ def test_other_command_lines_are_left_alone():
 def test_only_deliberate_errors_are_shortened(tmp_path, code, concise):
     wrapped = (
         "from noisewise.pipelines.preflight import concise_errors\nconcise_errors()\n"
-        f"try:\n    exec({code!r})\nexcept Exception as error:\n    raise RuntimeError('Failed to evaluate') from error\n"
+        f"try:\n    exec({code!r})\n"
+        "except Exception as error:\n    raise RuntimeError('Failed to evaluate') from error\n"
     )
     done = subprocess.run([sys.executable, "-c", wrapped], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
