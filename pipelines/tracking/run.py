@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _LARGEST_BATCH = 100  # parameters or tags that MLflow takes in one call
 _LARGEST_METRIC_BATCH = 1000
 _MOST_PENDING = 100_000
+_REST_FACTOR = 20.0  # how much longer than a failed call took the store is left alone
 _FILE_COLUMNS = {"path", "paths", "file", "filename", "file_name", "filepath", "target", "uri", "url"}
 
 
@@ -106,6 +107,8 @@ class TrackedRun(MLFlowHandler):
         with self.must_succeed():
             location = self._prepare_sqlite()
             super().__init__(tracking_uri=self.uri, experiment_name=experiment_name, artifact_location=location)
+            # MONAI leaves the environment variable to MLflow, where a call of mlflow.set_tracking_uri goes before it.
+            self.client = mlflow.MlflowClient(tracking_uri=self.uri)
             self._set_experiment()
             self.cur_run = self._existing_run(continue_run)
             self.continued = self.cur_run is not None
@@ -158,13 +161,17 @@ class TrackedRun(MLFlowHandler):
         except Exception as error:
             now = time.monotonic()
             # A store that is gone costs a time-out at each call: bound that to some 5 % of the training time.
-            self._rest_until = now + min(20 * (now - start), 900.0)
+            self._rest_until = now + min(_REST_FACTOR * (now - start), 900.0)
             if kind not in self._warned:
                 self._warned.add(kind)
                 text = f"MLflow store {self.uri}: {kind} failed, the run goes on without: {error!r}"
                 logger.warning(self._masked(text))
             return False
         return True
+
+    def try_again(self) -> None:
+        """Let the next call reach the store, however the last ones went."""
+        self._rest_until = 0.0
 
     def log_parameters(self, params: Mapping[str, Any]) -> None:
         """Log parameters; raises what MLflow raises.
@@ -286,7 +293,7 @@ class TrackedRun(MLFlowHandler):
         Args:
             status: one of MLflow's: ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
         """
-        self._rest_until = 0.0
+        self.try_again()
         self.log_metrics({}, 0)
         self.attempt("ending the run", self.client.set_terminated, self.run_id, status)
         self.attempt("closing the store", self._dispose_sqlite_store)

@@ -212,6 +212,7 @@ class ExperimentTracker:
         """Store tables, pictures and weights, and end the run."""
         if self.run is None:
             return
+        self.run.try_again()
         if self._loss_count:
             self._log_losses(engine)
         self.run.attempt("storing the final metrics", self._store_final_metrics)
