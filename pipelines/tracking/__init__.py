@@ -6,10 +6,12 @@ from .evaluation import log_evaluation
 from .panels import denoising_panel
 from .parameters import flatten_parameters
 from .run import TrackedRun, store_uri
+from .telemetry import disable_usage_reports
 from .tracker import ExperimentTracker
 from .versions import code_version
 
 __all__ = [
+    "disable_usage_reports",
     "ExperimentTracker",
     "TrackedRun",
     "code_version",
@@ -18,3 +20,5 @@ __all__ = [
     "log_evaluation",
     "store_uri",
 ]
+
+disable_usage_reports()
