@@ -28,7 +28,8 @@ def main() -> None:
     chosen = [dataclasses.replace(images[subject], split="test") for subject in SUBJECTS]
     manifest = Manifest(chosen).write(output / "examples.csv")
     command = [sys.executable, "-m", "noisewise", "evaluate", "--manifest", str(manifest), "--output", str(output)]
-    subprocess.run([*command, "--patterns", "gaussian", "--stds", "50", "--crop", "256", "--no-noisy"], check=True)
+    command += ["--patterns", "gaussian", "--stds", "50", "--crop", "256", "--no-noisy", "--no-track"]
+    subprocess.run(command, check=True)
     Image.open(output / "picture.png").convert("RGB").save(output / "examples.jpg", quality=88)
 
 

@@ -49,7 +49,7 @@ def evaluate(
     ),
     picture: Annotated[bool, typer.Option(help="Whether examples are drawn to picture.png.")] = True,
     zoom: Annotated[int | None, typer.Option(help="Draw only a centre square of so many pixels.", min=1)] = None,
-    track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = False,
+    track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = True,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
 ) -> None:
     """Score denoisers over modality, noise pattern and standard deviation; write tables and a picture.

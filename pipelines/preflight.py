@@ -37,10 +37,12 @@ def config_files(argv: Sequence[str] | None = None) -> list[str]:
         Their paths as given; none when the command line does not run a bundle.
     """
     argv = list(sys.argv if argv is None else argv)
-    files = _options(argv[1:]).get("config_file")
-    if "run" not in argv or not files:
+    files = _all_options(argv).get("config_file") if "run" in argv else None
+    if not files:
         return []
-    return list(ast.literal_eval(files)) if files.startswith(("[", "(")) else [files]
+    if isinstance(files, str) and files.startswith(("[", "(")):
+        files = ast.literal_eval(files)
+    return [files] if isinstance(files, str) else [str(file) for file in files]
 
 
 def check_overrides(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +57,7 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
         ConfigTypoError: when an override's key is in none of the config files.
     """
     argv = list(sys.argv if argv is None else argv)
-    options = _options(argv[1:])
+    options = _all_options(argv)
     files = config_files(argv)
     if not files:
         return
@@ -102,7 +104,12 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def check_training_data(
-    train: Sequence[Mapping[str, Any]], val: Sequence[Mapping[str, Any]], manifest: Any, patch_size: int, val_size: int
+    train: Sequence[Mapping[str, Any]],
+    val: Sequence[Mapping[str, Any]],
+    manifest: Any,
+    patch_size: int,
+    val_size: int,
+    paired: bool = False,
 ) -> None:
     """Refuse training data that would fail later: missing files, images smaller than a patch.
 
@@ -112,10 +119,20 @@ def check_training_data(
         manifest: path of the manifest, for its quick verification.
         patch_size: side of a training patch in pixels.
         val_size: side of a validation crop in pixels.
+        paired: whether training is on noisy / clean pairs, so that every image needs a target, rather than on clean
+            images, of which none may have one.
 
     Raises:
         ValueError: naming the first few files and what is wrong with each.
     """
+    wrong = [item["image"] for item in (*train, *val) if bool(item.get("target")) is not paired]
+    if wrong and paired:
+        raise ValueError(f"{manifest}: {wrong[0]} has no target ({len(wrong)} in all); every pair needs one.")
+    if wrong:
+        raise ValueError(
+            f"{manifest}: {wrong[0]} has a target, so it is a noisy image: add the overlay pairs.yaml to train on "
+            "pairs, or take the column 'target' out to train on these images as clean ones."
+        )
     full = Manifest.read(manifest)
     chosen = {}
     for items, split in ((train, "train"), (val, "val")):
@@ -132,6 +149,14 @@ def check_training_data(
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(map(str, problems[:10])) + more)
+
+
+def _all_options(argv: Sequence[str]) -> dict[str, Any]:
+    """The command line's options over those of the file that ``--args_file`` names."""
+    options: dict[str, Any] = _options(argv[1:])
+    if "run" in argv and options.get("args_file"):
+        options = {**ConfigParser.load_config_file(options["args_file"]), **options}
+    return options
 
 
 def _options(arguments: Iterable[str]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
     train = {"manifest": manifest, "output_dir": run, "tracking_uri": store, "run_name": run.name}
     _run(bundle_command("training", "train.yaml", **train, **(TRAINING if training is None else training)))
     score = {"manifest": manifest, "output_dir": run / "evaluation", "weights": run / "model.pt"}
-    score |= {"tracking_uri": store, "run_name": f"{run.name} evaluation", "training_dir": run}
+    score |= {"tracking_uri": store, "run_name": f"{run.name} evaluation"}
     _run(bundle_command("evaluating", "evaluate.yaml", **score, **(EVALUATION if evaluation is None else evaluation)))
     results = {
         "weights": run / "model.pt",

@@ -3,6 +3,7 @@
 """Training engine and handlers; the bundles' configs put them together."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
+from .early_stop import ResumableEarlyStop
 from .evaluator import DenoisingEvaluator
 from .history import ValidationHistory
 from .progress import TrainingProgress
@@ -16,6 +17,7 @@ __all__ = [
     "BestWeights",
     "DenoisingEvaluator",
     "EpochSeeding",
+    "ResumableEarlyStop",
     "TrainingCheckpoint",
     "TrainingProgress",
     "TwoStageTrainer",

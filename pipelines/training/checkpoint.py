@@ -93,7 +93,7 @@ class TrainingCheckpoint:
             "epoch": epoch,
             "iteration": engine.state.iteration,
             "epoch_length": engine.state.epoch_length,
-            "finished": bool(epoch == last or engine.should_terminate),
+            "stopped_early": bool(engine.should_terminate),
         }
         if self.evaluator is not None:
             best = self.evaluator.state
@@ -128,6 +128,9 @@ class TrainingCheckpoint:
             self.evaluator.state.best_metric = state["best"]["metric"]
             self.evaluator.state.best_metric_epoch = state["best"]["epoch"]
         logger.info("resumed from %s after epoch %d", self.path.name, progress["epoch"])
+        if progress["stopped_early"]:
+            logger.info("the run had stopped early: nothing is left to do")
+            engine.terminate()
 
 
 class BestWeights:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from monai.optimizers import WarmupCosineSchedule
+import math
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -30,8 +31,17 @@ def learning_rate_schedule(
     """
     if not 0 <= warmup_steps < max(total_steps, 1):
         raise ValueError(f"warmup_steps must lie between 0 and the run's {total_steps} steps, got {warmup_steps}.")
-    if kind == "cosine":
-        return WarmupCosineSchedule(optimizer, warmup_steps=warmup_steps, t_total=total_steps)
-    if kind == "constant":
-        return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup_steps + 1)))
-    raise ValueError(f"schedule must be 'constant' or 'cosine', got {kind!r}.")
+    if kind not in ("constant", "cosine"):
+        raise ValueError(f"schedule must be 'constant' or 'cosine', got {kind!r}.")
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        if kind == "constant":
+            return 1.0
+        done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    # A plain function: MONAI's WarmupCosineSchedule keeps its length in checkpoints, so that a run resumed with
+    # another number of epochs would follow the old one, and rise again after its end.
+    return LambdaLR(optimizer, factor)

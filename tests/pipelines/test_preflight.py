@@ -58,6 +58,16 @@ def test_several_config_files_count_together():
     assert config_files([*RUN, f"--config_file={both}"]) == [TRAIN, MULTI]
 
 
+def test_an_args_file_counts_too(tmp_path):
+    arguments = tmp_path / "args.yaml"
+    arguments.write_text(f"config_file: {TRAIN}\nbatch_size: 3\n")
+    check_overrides([*RUN, "--args_file", str(arguments), "--max_epochs", "2"])
+    assert config_files([*RUN, "--args_file", str(arguments)]) == [TRAIN]
+    arguments.write_text(f"config_file: {TRAIN}\nbach_size: 3\n")
+    with pytest.raises(ConfigTypoError, match="bach_size"):
+        check_overrides([*RUN, "--args_file", str(arguments)])
+
+
 def test_other_command_lines_are_left_alone():
     check_overrides(["pytest", "--anything", "1"])
     assert config_files(["pytest", "run"]) == []

@@ -51,7 +51,7 @@ def small(tmp_path_factory):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["evaluate", "--no-track", *map(str, arguments)], env={"COLUMNS": "200"})
 
 
 def command(manifest, small, output, *more):

@@ -66,6 +66,17 @@ def test_resume_after_kill_9_is_bit_equal_to_an_unbroken_run(tiny, manifest, tmp
     assert isinstance(one["seeding"]["seed"], torch.Tensor)
 
 
+def test_early_stop_is_kept_by_a_resume(tiny, manifest, tmp_path):
+    options = {"learning_rate": 0.0, "ema_decay": 0.0, "early_stop_patience": 3}  # nothing ever improves
+    tiny.train(manifest, tmp_path / "unbroken", max_epochs=9, **options)
+    tiny.train(manifest, tmp_path / "resumed", max_epochs=2, **options)
+    for _ in range(2):  # the second resume finds nothing left to do
+        tiny.train(manifest, tmp_path / "resumed", max_epochs=9, resume=True, **options)
+    for name in ("unbroken", "resumed"):
+        progress = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["progress"]
+        assert (progress["epoch"], progress["stopped_early"]) == (4, True), name
+
+
 def test_an_existing_checkpoint_is_never_overwritten_by_accident(tiny, manifest, tmp_path):
     tiny.train(manifest, tmp_path / "run", max_epochs=1)
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
@@ -100,6 +111,12 @@ def test_two_processes_train_one_network(tiny, manifest, tmp_path):
     assert progress["epoch"] == 2 and progress["iteration"] == 6
     lines = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
     assert len(lines) == 2  # one process writes
+    # Each process scored its share: together they are what one process finds for the same weights.
+    best = max(json.loads(line)["psnr"] for line in lines)
+    same = {"initial_weights": tmp_path / "run" / "model.pt", "learning_rate": 0.0, "max_epochs": 1}
+    tiny.train(manifest, tmp_path / "check", **same)
+    alone = json.loads((tmp_path / "check" / "validation.jsonl").read_text())
+    assert alone["psnr"] == pytest.approx(best, abs=1e-3)
     # The two processes drew different patches: one process with the same seed ends elsewhere.
     tiny.train(manifest, tmp_path / "single", steps_per_epoch=3, max_epochs=2)
     single = weights(tmp_path / "single")
@@ -111,6 +128,12 @@ def test_fine_tuning_starts_from_the_given_weights(tiny, manifest, tmp_path):
     start = tmp_path / "first" / "model.pt"
     tiny.train(manifest, tmp_path / "tuned", "finetune.yaml", initial_weights=start, max_epochs=1, learning_rate=0.0)
     assert_equal_bits(weights(start.parent, "model.pt"), weights(tmp_path / "tuned"))
+
+
+def test_the_paper_overlay_reads_images_anew(tiny, manifest, tmp_path):
+    options = {"max_epochs": 1, "num_workers": 1, "batch_size": 2}
+    done = tiny.train(manifest, tmp_path / "run", "paper.yaml", **options)
+    assert (tmp_path / "run" / "model.pt").exists() and "Traceback" not in done.stderr
 
 
 def test_pairs_of_noisy_and_clean_images(tiny, tmp_path):
@@ -133,6 +156,8 @@ def test_pairs_of_noisy_and_clean_images(tiny, tmp_path):
             for r in part
         ]
     manifest = Manifest(records).write(tmp_path / "pairs.csv")
+    refused = tiny.train(manifest, tmp_path / "clean_run", check=False)
+    assert refused.returncode != 0 and "add the overlay pairs.yaml" in refused.stderr.splitlines()[-1]
     budget = {"max_epochs": 3, "steps_per_epoch": 20, "learning_rate": 0.003, "ema_decay": 0.9}
     tiny.train(manifest, tmp_path / "run", "finetune.yaml", "pairs.yaml", initial_weights="", **budget)
     lines = [json.loads(line) for line in (tmp_path / "run" / "validation.jsonl").read_text().splitlines()]
@@ -159,6 +184,11 @@ def test_bad_input_ends_in_one_clear_line(tiny, manifest, tmp_path, name, overri
     assert "Traceback" not in done.stderr, done.stderr[-2000:]
     assert re.search(message, last, re.DOTALL), last
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_pairs_without_targets_are_refused(tiny, manifest, tmp_path):
+    done = tiny.train(manifest, tmp_path / "run", "finetune.yaml", "pairs.yaml", initial_weights="", check=False)
+    assert done.returncode != 0 and "has no target (8 in all)" in done.stderr.splitlines()[-1]
 
 
 def test_a_missing_manifest_is_named(tiny, tmp_path):

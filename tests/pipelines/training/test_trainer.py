@@ -266,12 +266,34 @@ def test_schedules():
 
     assert rates("constant", 5, 0) == [2.0] * 5
     assert rates("constant", 5, 1) == [1.0, 2.0, 2.0, 2.0, 2.0]
+    assert rates("cosine", 6, 1)[:2] == [1.0, 2.0]
     cosine = rates("cosine", 10, 0)
     assert cosine == pytest.approx([1 + math.cos(math.pi * step / 10) for step in range(10)])
     with pytest.raises(ValueError, match="schedule must be"):
         rates("steps", 5, 0)
     with pytest.raises(ValueError, match="warmup_steps"):
         rates("cosine", 5, 5)
+
+
+def test_a_resumed_schedule_follows_the_new_length():
+    def make(total: int):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        return optimizer, learning_rate_schedule(optimizer, "cosine", total)
+
+    optimizer, schedule = make(10)
+    for _ in range(5):
+        optimizer.step()
+        schedule.step()
+    state, optimizer_state = schedule.state_dict(), optimizer.state_dict()
+    optimizer, schedule = make(20)
+    schedule.load_state_dict(state)
+    optimizer.load_state_dict(optimizer_state)
+    rates = []
+    for _ in range(15):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([(1 + math.cos(math.pi * step / 20)) / 2 for step in range(6, 21)])
 
 
 def test_sampler_balances_modalities():
