@@ -138,7 +138,7 @@ class SaveDenoisedd(MapTransform):
             source = meta["filename_or_obj"]
             path = d.get(self.path_key) or denoised_path(source, self.output_dir, self.root_dir)
             d[self.path_key] = str(save_like_input(d[key], meta, path, self.overwrite))
-            logger.info("%s -> %s", source, path)
+            logger.debug("%s -> %s", source, path)
         return d
 
 
