@@ -18,16 +18,16 @@ from pathlib import Path
 from noisewise.bundles import bundle_path
 
 VARIANTS: dict[str, dict[str, object]] = {
-    "linear outputs": {},
+    "linear outputs, no skip": {"global_skip": False},
     "global skip in RN": {"global_skip": True},
-    "sigmoid after RN": {"output_activation": "sigmoid"},
-    "tanh after NEN": {"noise_activation": "tanh"},
+    "sigmoid after RN, no skip": {"global_skip": False, "output_activation": "sigmoid"},
+    "tanh after NEN, with the skip": {"global_skip": True, "noise_activation": "tanh"},
 }
 
 
 def train(name: str, arguments: dict[str, object], seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Train one variant through the bundle and return its best validation figures."""
-    folder = options.output / f"{name.replace(' ', '_')}_seed{seed}"
+    folder = options.output / f"{name.replace(',', '').replace(' ', '_')}_seed{seed}"
     result = folder / "result.json"
     if result.exists():
         return json.loads(result.read_text())
@@ -41,6 +41,7 @@ def train(name: str, arguments: dict[str, object], seed: int, options: argparse.
         "ema_decay": 0.98,
         "amp_dtype": "bfloat16",
         "seed": seed,
+        "track": False,
         "resume": True,
         **{f"network_def#{key}": value for key, value in arguments.items()},
         **dict(pair.split("=", 1) for pair in options.set),
