@@ -154,7 +154,8 @@ def test_the_command_works_from_the_repository_root(bundle, images, tmp_path, un
     line += [part for key, value in overrides.items() for part in (f"--{key}", value)]
     done = command(*line, cwd=bundle.parents[1])
     assert done.returncode == 0, done.stderr
-    assert f"{images / 'grey.png'} -> {tmp_path / 'out' / 'grey_denoised.png'}" in done.stdout
+    assert (tmp_path / "out" / "grey_denoised.png").exists()
+    assert "grey" not in done.stdout  # names of files may hold patients' names: they stay out of the log
 
 
 def test_from_elsewhere_an_unreadable_image_stops_with_one_line(bundle, images, tmp_path, unchanging, overrides):
