@@ -106,7 +106,7 @@ def _is_refusal(error: BaseException) -> bool:
 def check_training_data(
     train: Sequence[Mapping[str, Any]],
     val: Sequence[Mapping[str, Any]],
-    manifest: Any,
+    manifest: Manifest,
     patch_size: int,
     val_size: int,
     paired: bool = False,
@@ -116,7 +116,7 @@ def check_training_data(
     Args:
         train: training items of the manifest.
         val: validation items.
-        manifest: path of the manifest, for its quick verification.
+        manifest: the manifest they come from, for its quick verification.
         patch_size: side of a training patch in pixels.
         val_size: side of a validation crop in pixels.
         paired: whether training is on noisy / clean pairs, so that every image needs a target, rather than on clean
@@ -127,28 +127,27 @@ def check_training_data(
     """
     wrong = [item["image"] for item in (*train, *val) if bool(item.get("target")) is not paired]
     if wrong and paired:
-        raise ValueError(f"{manifest}: {wrong[0]} has no target ({len(wrong)} in all); every pair needs one.")
+        raise ValueError(f"{manifest.name}: {wrong[0]} has no target ({len(wrong)} in all); every pair needs one.")
     if wrong:
         raise ValueError(
-            f"{manifest}: {wrong[0]} has a target, so it is a noisy image: add the overlay pairs.yaml to train on "
+            f"{manifest.name}: {wrong[0]} has a target, so it is a noisy image: add the overlay pairs.yaml to train on "
             "pairs, or take the column 'target' out to train on these images as clean ones."
         )
-    full = Manifest.read(manifest)
     chosen = {}
     for items, split in ((train, "train"), (val, "val")):
         wanted = {item["image_id"] for item in items}
-        chosen[split] = [record for record in full if record.split == split and record.image_id in wanted]
+        chosen[split] = [record for record in manifest if record.split == split and record.image_id in wanted]
     problems = [
         problem
         for split, size in (("train", patch_size), ("val", val_size))
-        for problem in verify_manifest(Manifest(chosen[split], full.path), decode=False, min_size=size)
+        for problem in verify_manifest(Manifest(chosen[split], manifest.path), decode=False, min_size=size)
         if problem.kind != "duplicate"  # an image twice in one split wastes time but spoils nothing
     ]
-    together = Manifest([*chosen["train"], *chosen["val"]], full.path)
+    together = Manifest([*chosen["train"], *chosen["val"]], manifest.path)
     problems += [problem for problem in verify_manifest(together, decode=False) if problem.kind == "leak"]
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"{manifest}: the data cannot be used:\n" + "\n".join(map(str, problems[:10])) + more)
+        raise ValueError(f"{manifest.name}: the data cannot be used:\n" + "\n".join(map(str, problems[:10])) + more)
 
 
 def _all_options(argv: Sequence[str]) -> dict[str, Any]:
