@@ -22,6 +22,8 @@ from ..atomic import atomic_path
 __all__ = ["Manifest", "ManifestError", "ManifestRecord", "Problem", "SPLITS", "is_url", "spread"]
 
 SPLITS = ("train", "val", "test")
+# "CC-BY-NC-SA-4.0", "cc by nc 4.0", "Non-commercial use only"
+NON_COMMERCIAL = re.compile(r"(?<![a-z])nc(?![a-z])|non[- ]?commercial", re.IGNORECASE)
 
 
 class ManifestError(ValueError):
@@ -214,6 +216,7 @@ class Manifest:
         modalities: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         limit_per_modality: int | None = None,
+        commercial_use: bool = False,
     ) -> Manifest:
         """The images of a split, of some modalities and of some sources.
 
@@ -223,13 +226,16 @@ class Manifest:
             sources: names of sources; None for all.
             limit_per_modality: at most so many images of each modality, spread evenly over the manifest's order: the
                 same ones each time.
+            commercial_use: leave out images whose licence says "NC" or "non-commercial", whatever modality they
+                are of. What their owners allow beyond that is for the reader to check.
 
         Returns:
             A manifest of at least one image.
 
         Raises:
-            ManifestError: when no image fits, or when one of several modalities or sources asked for has none;
-                the message names the manifest and what was asked for.
+            ManifestError: when no image fits, when one of several modalities or sources asked for has none, or when
+                commercial use is asked for and an image states no licence; the message names the manifest and what
+                was asked for.
         """
         if split is not None and split not in SPLITS:
             raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)}.")
@@ -243,6 +249,16 @@ class Manifest:
         ]
         asked = {"split": split, "modality": _join(modalities), "source": _join(sources)}
         self._check_found(chosen, modalities, sources, asked)
+        if commercial_use:
+            unknown = [record.path for record in chosen if not record.licence]
+            if unknown:
+                raise ManifestError(
+                    f"{self.name}: {unknown[0]} states no licence ({len(unknown)} in all), so it cannot be told whether "
+                    "it may be used commercially."
+                )
+            chosen = [record for record in chosen if not NON_COMMERCIAL.search(record.licence)]
+            if not chosen:
+                raise ManifestError(f"{self.name}: all images that were asked for are for non-commercial use only.")
         if limit_per_modality is not None:
             if limit_per_modality < 1:
                 raise ManifestError(f"limit_per_modality is {limit_per_modality}, it must be at least 1.")
@@ -259,6 +275,7 @@ class Manifest:
         modalities: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         limit_per_modality: int | None = None,
+        commercial_use: bool = False,
     ) -> list[dict[str, Any]]:
         """The images as dictionaries for MONAI's data sets; the arguments are those of :meth:`select`.
 
@@ -271,7 +288,7 @@ class Manifest:
         Raises:
             ManifestError: when no image fits, or when an image still lies behind a URL.
         """
-        chosen = self.select(split, modalities, sources, limit_per_modality)
+        chosen = self.select(split, modalities, sources, limit_per_modality, commercial_use)
         for record in chosen:
             for path in (record.path, record.target):
                 if is_url(path):

@@ -196,6 +196,20 @@ def test_an_empty_choice_says_what_was_asked_for(make_record, query, words):
         assert word in str(caught.value)
 
 
+def test_commercial_use_leaves_out_what_its_licence_forbids(make_record):
+    licences = ["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-SA-4.0", "cc by nc 4.0", "Non-commercial use only", "NCI, public"]
+    manifest = Manifest([make_record(f"/{i}.png", licence=licence) for i, licence in enumerate(licences)])
+    assert [d["image"] for d in manifest.datalist(commercial_use=True)] == ["/0.png", "/1.png", "/5.png"]
+    assert len(manifest.datalist()) == 6
+
+
+def test_commercial_use_guesses_no_licence(make_record):
+    with pytest.raises(ManifestError, match=r"/doe\.png states no licence \(1 in all\)"):
+        Manifest([make_record("/doe.png", licence="")]).datalist(commercial_use=True)
+    with pytest.raises(ManifestError, match="non-commercial use only"):
+        Manifest([make_record("/doe.png", licence="CC-BY-NC-4.0")]).datalist(commercial_use=True)
+
+
 def test_limit_per_modality_spreads_evenly_and_is_the_same_each_time(make_record):
     records = [make_record(f"/{m}{i:02d}.png", modality=m) for i in range(50) for m in ("mri", "ct")]
     chosen = [d["image"] for d in Manifest(records).datalist(limit_per_modality=5)]
