@@ -253,8 +253,8 @@ class Manifest:
             unknown = [record.path for record in chosen if not record.licence]
             if unknown:
                 raise ManifestError(
-                    f"{self.name}: {unknown[0]} states no licence ({len(unknown)} in all), so it cannot be told whether "
-                    "it may be used commercially."
+                    f"{self.name}: {unknown[0]} states no licence ({len(unknown)} in all), so nobody can tell "
+                    "whether it may be used commercially."
                 )
             chosen = [record for record in chosen if not NON_COMMERCIAL.search(record.licence)]
             if not chosen:

@@ -3,6 +3,7 @@
 """Training engine and handlers; the bundles' configs put them together."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
+from .cross_entropy import ImageCrossEntropy
 from .early_stop import ResumableEarlyStop
 from .evaluator import DenoisingEvaluator
 from .history import ValidationHistory
@@ -10,6 +11,7 @@ from .progress import TrainingProgress
 from .sampler import training_sampler
 from .schedule import learning_rate_schedule
 from .seeding import EpochSeeding
+from .single_stage_trainer import SingleStageTrainer
 from .trainer import TwoStageTrainer, prepare_denoising_batch
 from .weight_average import WeightAverage
 
@@ -17,7 +19,9 @@ __all__ = [
     "BestWeights",
     "DenoisingEvaluator",
     "EpochSeeding",
+    "ImageCrossEntropy",
     "ResumableEarlyStop",
+    "SingleStageTrainer",
     "TrainingCheckpoint",
     "TrainingProgress",
     "TwoStageTrainer",

@@ -14,7 +14,7 @@ __all__ = ["TrainingProgress"]
 
 
 class TrainingProgress:
-    """Shows iterations done, time left, both losses and the last validation's PSNR.
+    """Shows iterations done, time left, the loss (of two stages both) and the last validation's PSNR.
 
     Args:
         evaluator: the evaluator whose key metric is shown, or None.
@@ -55,7 +55,8 @@ class TrainingProgress:
         # Reading a loss waits for the device: only when the bar is drawn.
         if engine.state.iteration % 20 == 0 or engine.state.iteration == 1:
             output = engine.state.output
-            figures = {"L_E": f"{float(output['nen_loss']):.5f}", "L_R": f"{float(output['loss']):.5f}"}
+            names = {"nen_loss": "L_E", "loss": "L_R"} if "nen_loss" in output else {"loss": "loss"}
+            figures = {name: f"{float(output[key]):.5f}" for key, name in names.items()}
             if self.evaluator is not None and self.evaluator.state.best_metric_epoch > 0:
                 name = self.evaluator.state.key_metric_name
                 latest = self.evaluator.state.metrics.get(name, self.evaluator.state.best_metric)

@@ -15,12 +15,12 @@ from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer, SimpleInferer
 from monai.utils import CommonKeys as Keys
 from torch.nn import Module
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
+
+from .optimisation import autocast, check_options, optimise
 
 __all__ = ["TwoStageTrainer", "prepare_denoising_batch"]
 
-FINITE_CHECK_INTERVAL = 50
 NOISE_ESTIMATE, RESIDUAL, NEN_LOSS = "noise_estimate", "residual", "nen_loss"
 
 
@@ -112,10 +112,7 @@ class TwoStageTrainer(Trainer):
         additional_metrics: dict[str, Metric] | None = None,
         train_handlers: Sequence | None = None,
     ) -> None:
-        if amp_dtype not in (None, "bfloat16"):
-            raise ValueError(f"amp_dtype must be None or 'bfloat16', got {amp_dtype!r}.")
-        if gradient_clip is not None and gradient_clip <= 0:
-            raise ValueError(f"gradient_clip must be positive or None, got {gradient_clip!r}.")
+        check_options(amp_dtype, gradient_clip)
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -152,41 +149,19 @@ class TwoStageTrainer(Trainer):
         self.nen.train()
         self.rn.train()
 
-        with self._autocast(image):
+        with autocast(image, self.amp_dtype):
             noise = self.inferer(image, self.nen)
         output[NOISE_ESTIMATE] = noise.detach().float()
-        output[NEN_LOSS] = self._step(
-            engine, self.nen, self.nen_optimizer, self.nen_loss_function(noise.float(), residual), "nen"
-        )
+        nen_loss = self.nen_loss_function(noise.float(), residual)
+        output[NEN_LOSS] = optimise(engine, self.nen, self.nen_optimizer, nen_loss, "nen", self.gradient_clip)
 
-        with self._autocast(image):
+        with autocast(image, self.amp_dtype):
             pred = self.inferer(image, self.rn, output[NOISE_ESTIMATE])
         output[Keys.PRED] = pred.detach().float()
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        output[Keys.LOSS] = self._step(
-            engine, self.rn, self.rn_optimizer, self.rn_loss_function(pred.float(), label), "rn"
-        )
+        rn_loss = self.rn_loss_function(pred.float(), label)
+        output[Keys.LOSS] = optimise(engine, self.rn, self.rn_optimizer, rn_loss, "rn", self.gradient_clip)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return output
-
-    def _autocast(self, image: torch.Tensor) -> torch.autocast:
-        return torch.autocast(image.device.type, torch.bfloat16, enabled=self.amp_dtype is not None)
-
-    def _step(
-        self, engine: Engine, network: Module, optimizer: Optimizer, loss: torch.Tensor, name: str
-    ) -> torch.Tensor:
-        # Looking at a loss waits for a GPU: now and then is soon enough there.
-        look = loss.device.type == "cpu" or engine.state.iteration % FINITE_CHECK_INTERVAL == 0
-        if look and not bool(torch.isfinite(loss)):
-            raise RuntimeError(
-                f"the {name} loss is {loss.item()} at iteration {engine.state.iteration}: "
-                "lower the learning rate, or clip gradients (gradient_clip)."
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.gradient_clip is not None:
-            clip_grad_norm_(network.parameters(), self.gradient_clip)
-        optimizer.step()
-        return loss.detach()

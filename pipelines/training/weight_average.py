@@ -22,6 +22,9 @@ class WeightAverage:
     forgotten. Built on ``torch.optim.swa_utils.AveragedModel``, whose count of updates is part of its state: unlike
     Ignite's ``EMAHandler`` with a warm-up it goes on exactly where a checkpoint left it.
 
+    Buffers are copied, not averaged: batch normalisation's running statistics, themselves averages over some ten
+    iterations, are the network's latest ones.
+
     Args:
         network: the network being trained.
         decay: the average's decay for each iteration, in [0, 1); 0 follows the network.
