@@ -11,11 +11,13 @@ import typer
 from .. import __version__
 from .evaluate_cli import evaluate
 from .manifest_cli import app as manifest_app
+from .reproduce_cli import app as reproduce_app
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.add_typer(manifest_app, name="manifest")
+app.add_typer(reproduce_app, name="reproduce")
 app.command()(evaluate)
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from torch import nn
 
 from ..bundles import bundle_path
+from ..transforms import PATTERNS
 from .evaluation import SCORES, ScoreTable, summarize
 
 __all__ = ["evaluate", "network_from_config"]
@@ -39,9 +40,18 @@ def evaluate(
     bm3d: Annotated[
         bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
     ] = False,
+    bm3d_vst: Annotated[
+        bool,
+        typer.Option(
+            "--bm3d-vst",
+            help="Whether BM3D on a variance-stabilised image does as well; on noise other than speckle it is BM3D.",
+        ),
+    ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether non-local means does as well.")] = False,
     protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published or author_code.")] = "physical",
-    patterns: Annotated[str, typer.Option(help="Noise patterns, separated by commas.")] = "gaussian,speckle",
+    patterns: Annotated[
+        str, typer.Option(help=f"Noise patterns, separated by commas: {', '.join(PATTERNS)}.")
+    ] = "gaussian,speckle",
     stds: Annotated[str, typer.Option(help="Standard deviations on the 0..255 scale.")] = "10,25,50,75",
     seed: Annotated[int, typer.Option(help="Base seed of the noise.", min=0)] = 0,
     output: Annotated[Path, typer.Option(help="Folder of the tables; what it holds is kept and gone on with.")] = Path(
@@ -64,7 +74,11 @@ def evaluate(
         "limit": limit,
         "crop": crop,
         "method": (name or "two_stage") if network else None,
-        "references": [reference for reference, on in (("noisy", noisy), ("bm3d", bm3d), ("nlm", nlm)) if on],
+        "references": [
+            reference
+            for reference, on in (("noisy", noisy), ("bm3d", bm3d), ("bm3d_vst", bm3d_vst), ("nlm", nlm))
+            if on
+        ],
         "protocol": protocol,
         "patterns": [pattern.strip() for pattern in patterns.split(",")],
         "seed": seed,

@@ -22,6 +22,8 @@ __all__ = ["PATTERNS", "PROTOCOLS", "NoiseRecord", "derive_seed", "simulate_nois
 
 FULL_SCALE = 255.0
 MAX_SEED = 2**32 - 1
+CORRELATION_LENGTH = 1.0
+"""Standard deviation, in pixels, of the Gaussian kernel that filters white noise in the pattern ``correlated``."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,28 @@ def _gaussian(clean: np.ndarray, std: float, state: np.random.RandomState) -> np
     return clean + std * state.standard_normal(clean.shape).astype(np.float32)
 
 
+def _correlated(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
+    """I_C + n, n ~ N(0, std^2) at every pixel, neighbours alike: white noise through a Gaussian kernel.
+
+    The kernel's standard deviation is :data:`CORRELATION_LENGTH` pixels, so pixels d apart correlate by
+    exp(-d^2 / (4 length^2)): 0.78 for neighbours. White noise is drawn beyond the image by the kernel's radius, so
+    the noise is as strong at the border as inside and does not wrap around. Sums in a fixed order and no transform:
+    the same bits everywhere.
+    """
+    radius = int(np.ceil(4 * CORRELATION_LENGTH))
+    weights = np.exp(-np.square(np.arange(-radius, radius + 1) / CORRELATION_LENGTH) / 2)
+    weights /= np.sqrt(np.sum(np.square(weights)))  # keeps the variance, where a blur would keep the mean
+    noise = state.standard_normal([clean.shape[0], *(side + 2 * radius for side in clean.shape[1:])])
+    for axis in range(1, clean.ndim):
+        noise = np.moveaxis(noise, axis, 0)
+        side = len(noise) - 2 * radius
+        filtered = np.zeros((side, *noise.shape[1:]))
+        for start, weight in enumerate(weights):
+            filtered += weight * noise[start : start + side]
+        noise = np.moveaxis(filtered, 0, axis)
+    return clean + std * noise.astype(np.float32)
+
+
 def _speckle(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
     """I_C + I_C * n, n ~ N(0, std^2) (eq. 3)."""
     return clean + clean * std * state.standard_normal(clean.shape).astype(np.float32)
@@ -179,6 +203,7 @@ PATTERNS: dict[str, Callable[[np.ndarray, float, np.random.RandomState], np.ndar
     "poisson": _poisson,
     "salt_and_pepper": _salt_and_pepper,
     "quantization": _quantization,
+    "correlated": _correlated,
 }
 """Noise patterns by name. ``std`` is each one's standard deviation at the intensity that its docstring states."""
 

@@ -3,12 +3,13 @@
 """Evaluation: denoisers scored over modality, noise pattern and standard deviation, with tables and pictures."""
 
 from .bm3d_reference import BM3DDenoiser
+from .bm3d_vst import StabilizedBM3DDenoiser, stabilized_mean
 from .evaluator import ComparisonEvaluator
 from .examples import draw_examples, median_images
 from .items import evaluation_items
 from .network_digest import network_digest
 from .nlm_reference import NonLocalMeansDenoiser
-from .noise_level import TrueNoiseLeveld, true_noise_level
+from .noise_level import TrueNoiseLeveld, remove_noise_mean, speckle_factor, true_noise_level
 from .picture import PictureRow, picture_grid
 from .progress import EvaluationProgress
 from .reference_denoiser import ReferenceDenoiser
@@ -31,6 +32,7 @@ __all__ = [
     "Score",
     "ScoreTable",
     "ScoreTableError",
+    "StabilizedBM3DDenoiser",
     "TrueNoiseLeveld",
     "draw_examples",
     "evaluation_items",
@@ -42,6 +44,9 @@ __all__ = [
     "picture_grid",
     "read_scores",
     "reference_methods",
+    "remove_noise_mean",
+    "speckle_factor",
+    "stabilized_mean",
     "summarize",
     "summary_markdown",
     "summary_metrics",

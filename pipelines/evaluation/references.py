@@ -10,6 +10,7 @@ from torch import nn
 
 from ...transforms.noise_models import check_choice
 from .bm3d_reference import BM3DDenoiser
+from .bm3d_vst import StabilizedBM3DDenoiser
 from .nlm_reference import NonLocalMeansDenoiser
 
 __all__ = ["REFERENCES", "reference_methods"]
@@ -17,9 +18,11 @@ __all__ = ["REFERENCES", "reference_methods"]
 REFERENCES: dict[str, Callable[[], nn.Module]] = {
     "noisy": nn.Identity,
     "bm3d": BM3DDenoiser,
+    "bm3d_vst": StabilizedBM3DDenoiser,
     "nlm": NonLocalMeansDenoiser,
 }
-"""Methods without weights: the noisy input itself, BM3D and non-local means, both told the true noise level."""
+"""Methods without weights: the noisy input itself, and, told the true noise level, BM3D, BM3D with stabilised variance
+(which on noise other than speckle is BM3D) and non-local means."""
 
 
 def reference_methods(names: Sequence[str]) -> dict[str, nn.Module]:

@@ -36,6 +36,7 @@ def residual(pattern: str, std: float, image: torch.Tensor, seed: int = 1, **opt
 STATISTICS = [
     ("gaussian", 0.5, 0.0, 25.0),
     ("gaussian", 0.0, 0.0, 25.0),
+    ("correlated", 0.5, 0.0, 25.0),
     ("speckle", 0.5, 0.0, 12.5),
     ("speckle", 1.0, 0.0, 25.0),
     ("speckle", 0.0, 0.0, 0.0),
@@ -50,8 +51,10 @@ STATISTICS = [
 @pytest.mark.parametrize(("pattern", "intensity", "mean", "std"), STATISTICS)
 def test_mean_and_std_of_each_pattern(pattern, intensity, mean, std):
     noise = residual(pattern, 25, torch.full((1, 400, 400), intensity)) * 255
-    # 160,000 samples: a mean's standard error is std / 400, a std's std / 566; five of them are allowed.
-    assert noise.mean() == pytest.approx(mean, abs=5 * 25 / 400)
+    # 160,000 samples: a mean's standard error is std / 400, a std's std / 566; five of them are allowed. Correlated
+    # noise is worth 4 pi times fewer samples to the mean (the sum of its correlations), half as many to the std.
+    mean_error = 5 * 25 / 400 * (np.sqrt(4 * np.pi) if pattern == "correlated" else 1)
+    assert noise.mean() == pytest.approx(mean, abs=mean_error)
     assert noise.std() == pytest.approx(std, abs=5 * 25 / 400 + 0.01 * std)
 
 
@@ -65,6 +68,44 @@ def test_gaussian_and_speckle_equal_their_formulas():
     draw = np.random.RandomState(9).standard_normal((1, 16, 16)).astype(np.float32) * (30 / 255)
     np.testing.assert_allclose(residual("gaussian", 30, image, 9), draw, atol=1e-6)
     np.testing.assert_allclose(residual("speckle", 30, image, 9), image.numpy() * draw, atol=1e-6)
+
+
+def test_correlated_noise_has_the_nominal_std_at_every_pixel():
+    """The border included, and in images smaller than the kernel."""
+    for shape in ((1, 12, 9), (1, 3, 2)):
+        draws = np.stack([residual("correlated", 40, torch.full(shape, 0.5), seed) for seed in range(4000)]) * 255
+        # The standard error of a std over 4000 draws is 1.1 %; five of them are allowed.
+        np.testing.assert_allclose(draws.std(0), 40, rtol=0.056)
+
+
+def test_correlated_noise_has_the_autocorrelation_of_a_gaussian_kernel():
+    noise = residual("correlated", 25, torch.zeros(1, 1024, 1024))[0].astype(np.float64)
+    power = np.abs(np.fft.fft2(noise)) ** 2
+    autocorrelation = np.fft.ifft2(power).real
+    autocorrelation /= autocorrelation[0, 0]
+    for dx in range(6):
+        for dy in range(6):
+            # White noise through exp(-x^2 / 2) has the autocorrelation exp(-x^2 / 4).
+            assert autocorrelation[dx, dy] == pytest.approx(np.exp(-(dx**2 + dy**2) / 4), abs=0.02)
+
+
+def test_correlated_noise_equals_scipys_filter_of_the_same_draw():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = torch.full((2, 30, 20), 0.5)
+    white = np.random.RandomState(9).standard_normal((2, 38, 28))
+    blurred = np.stack([ndimage.gaussian_filter(plane, 1.0, truncate=4.0) for plane in white])[:, 4:-4, 4:-4]
+    impulse = np.zeros((9, 9))
+    impulse[4, 4] = 1.0
+    gain = np.sqrt((ndimage.gaussian_filter(impulse, 1.0, truncate=4.0, mode="constant") ** 2).sum())
+    np.testing.assert_allclose(residual("correlated", 30, image, 9), blurred / gain * 30 / 255, atol=1e-6)
+
+
+def test_correlated_noise_works_in_volumes():
+    noise = residual("correlated", 25, torch.zeros(1, 40, 40, 40))[0] * 255
+    assert noise.std() == pytest.approx(25, rel=0.05)
+    for axis in range(3):
+        first, second = np.moveaxis(noise, axis, 0)[:-1], np.moveaxis(noise, axis, 0)[1:]
+        assert np.corrcoef(first.ravel(), second.ravel())[0, 1] == pytest.approx(np.exp(-1 / 4), abs=0.03)
 
 
 def test_author_code_is_uniform_and_non_negative_on_minus_one_to_one():
@@ -89,8 +130,12 @@ def test_author_code_is_uniform_and_non_negative_on_minus_one_to_one():
         ("author_code", True, False),
     ],
 )
-@pytest.mark.parametrize("pattern", ["gaussian", "speckle"])
+@pytest.mark.parametrize("pattern", ["gaussian", "speckle", "correlated"])
 def test_channels_share_a_draw_only_in_grey_images_under_physical(protocol, grey, shared, pattern):
+    if (pattern, protocol) == ("correlated", "author_code"):
+        with pytest.raises(ValueError, match="author_code"):
+            NoiseRecord(pattern, 50, 3, protocol)
+        return
     image = torch.full((3, 200, 200), 0.7)
     if not grey:
         image[1] += 0.1
@@ -150,6 +195,8 @@ def test_frozen_draw():
         noisy.numpy().ravel(), 0.5 + np.array([-1.0856306, 0.99734545, 0.2829785, -1.50629471]) * 25 / 255, rtol=1e-6
     )
     assert derive_seed(0, "image", "gaussian", 25.0) == 1156352466
+    correlated = MultiPatternNoise("correlated", 25, 123)(torch.full((1, 2, 2), 0.5))
+    np.testing.assert_allclose(correlated.numpy().ravel(), [0.57506037, 0.67532933, 0.58584136, 0.70466787], rtol=1e-6)
 
 
 def test_patterns_and_stds_are_uniform():

@@ -1,0 +1,261 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Table VII: what every method costs, counted and measured, beside the published figures of the two-stage network."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ...atomic import write_text_atomically
+from .budget import TrainingPlan, plan_training
+from .counts import NetworkCounts, count_network
+from .methods import REINTERPRETED, Method
+from .process import device_name
+from .published import published_cost
+from .speed import measure_in_process
+from .tables import markdown_table
+
+__all__ = ["measure_costs", "write_cost_table"]
+
+GIGA = 1e9
+MEASUREMENT = 2  # counted up when what is measured changes, so that older files are not taken for newer ones
+PARTS = {"nen": "first stage (NEN)", "rn": "second stage (RN)"}
+TWO_STAGE = "two_stage"
+
+
+def measure_costs(
+    methods: Sequence[Method],
+    output: str | os.PathLike,
+    settings: Mapping[str, Any] | None = None,
+    size: int = 256,
+    repeats: int = 10,
+    steps: int = 5,
+    report: Callable[[str], None] = print,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Count and measure every method; what was measured before on this machine is kept.
+
+    Args:
+        methods: the compared methods.
+        output: the folder; measurements go to ``<output>/cost/<name>.json``.
+        settings: overrides of the training config, as the trainings had them.
+        size: side of the image in pixels.
+        repeats: how often an image is denoised for the time.
+        steps: training steps that are timed.
+        report: told what happens, line by line.
+
+    Returns:
+        One row a network (the two-stage method's stages have rows of their own): ``method``, ``part`` (empty for the
+        whole network), ``title``, ``parameters``, ``convolution_gmac``, ``other_gmac``, ``memory_mb``
+        (torchsummary's estimate), ``milliseconds``, ``cpu_milliseconds``, ``quartile_1``, ``quartile_3``, ``peak_mb``,
+        ``train_images_per_second``, ``train_images_per_cpu_second``, the ``published_`` figures, and the ``size``,
+        ``repeats``, ``batch_size``, ``patch_size``, ``threads``, ``device``, ``torch`` and ``dtype`` of the
+        measurement; and the names of the methods that could not be measured.
+
+    Raises:
+        ValueError: when a setting is wrong.
+    """
+    rows, failed = [], []
+    for plan in [plan_training(method, settings) for method in methods]:
+        name = plan.method.name
+        report(f"{name}: counting and measuring")
+        try:
+            measured = _measured(plan, Path(output) / "cost" / f"{name}.json", size, repeats, steps)
+            rows += _rows(plan.method, measured, size)
+        except (ValueError, RuntimeError) as error:
+            # Such as a package that is not installed: the other methods' rows do not depend on it.
+            report(f"{name}: left out: {error}")
+            failed.append(name)
+    return pd.DataFrame(rows), failed
+
+
+def write_cost_table(costs: pd.DataFrame, folder: str | os.PathLike) -> list[Path]:
+    """Write ``table_7_cost.md`` and ``.csv``.
+
+    Args:
+        costs: the rows that :func:`measure_costs` gives.
+        folder: where they go; made where it is missing.
+
+    Returns:
+        Both files.
+
+    Raises:
+        ValueError: when there is nothing to write.
+    """
+    if costs.empty:
+        raise ValueError("no method was measured.")
+    first = costs.iloc[0]
+    header = [
+        "method",
+        "parameters",
+        "GMAC, convolutions",
+        "GMAC, matrix products",
+        "memory estimate (MB)",
+        "measured peak (MB)",
+        "ms an image",
+        "CPU ms an image",
+        "training, patches/s",
+        "training, patches/CPU s",
+    ]
+    counted = markdown_table(
+        header,
+        [
+            [
+                row["title"],
+                f"{row['parameters']:,}",
+                f"{row['convolution_gmac']:.2f}",
+                f"{row['other_gmac']:.2f}",
+                f"{row['memory_mb']:.2f}",
+                _or_dash(row["peak_mb"], ".0f"),
+                f"{row['milliseconds']:.0f} ({row['quartile_1']:.0f} to {row['quartile_3']:.0f})",
+                f"{row['cpu_milliseconds']:.0f}",
+                _or_dash(row["train_images_per_second"], ".1f"),
+                _or_dash(row["train_images_per_cpu_second"], ".1f"),
+            ]
+            for row in costs.to_dict("records")
+        ],
+    )
+    beside = [row for row in costs.to_dict("records") if not pd.isna(row["published_parameters"])]
+    pairs = ("parameters", "GMAC", "memory estimate (MB)", "ms")
+    compared = markdown_table(
+        ["network", *(title for name in pairs for title in (name, "published"))],
+        [
+            [
+                row["title"],
+                f"{row['parameters']:,}",
+                f"{row['published_parameters']:,.0f}",
+                f"{row['convolution_gmac']:.2f}",
+                f"{row['published_gmac']:g}",
+                f"{row['memory_mb']:.2f}",
+                f"{row['published_memory_mb']:g}",
+                f"{row['milliseconds']:.2f}",
+                f"{row['published_milliseconds']:g}",
+            ]
+            for row in beside
+        ],
+    )
+    size = f"{first['size']} x {first['size']} x 3"
+    lines = [
+        "# Table VII: cost",
+        "",
+        f"- Parameters: the trainable ones. GMAC: 1e9 multiply-accumulates at {size}: of convolutions (transposed ones "
+        "included, no biases; what the paper counts) and of matrix products (attention); element-wise operations and "
+        "normalisations are not counted.",
+        "- Memory estimate: torchsummary's, as in the paper: input, all modules' outputs twice, parameters, in float32 "
+        "(MiB). It depends on which operations are modules: the second stage's 1 MB (two channels) less than published "
+        "is presumably the attention's sigmoid, which is a function here. The published figure of both stages is the "
+        "sum of theirs; the whole network's row here counts the stages' own outputs as well.",
+        f"- Time: median of {first['repeats']} runs after 2 (quartiles in brackets), one {size} image, "
+        f"{first['dtype']}, {first['device']}, {first['threads']} thread(s), torch {first['torch']}. CPU ms: processor "
+        "time of the same runs, all threads together; where other work shares the processor it is the one to compare. "
+        "Measured peak: "
+        "growth of the process's resident memory meanwhile (of GPU memory on a GPU), MiB.",
+        f"- Training: patches of {first['patch_size']} x {first['patch_size']} in batches of {first['batch_size']}, "
+        "by the median step with the method's own losses and optimisers, in the budget's precision; loading and "
+        "validation excluded.",
+        "- The published times are of the authors' GPU, which the paper does not name.",
+        "",
+        *counted,
+        "",
+        "## Beside the published figures",
+        "",
+        *(compared if beside else ["The two-stage network was not measured."]),
+        "",
+    ]
+    if costs["title"].str.contains("\N{DAGGER}").any():
+        lines += ["\N{DAGGER} re-interpreted: only the abstract could be had.", ""]
+    folder = Path(folder)
+    return [
+        write_text_atomically(folder / "table_7_cost.md", "\n".join(lines)),
+        write_text_atomically(folder / "table_7_cost.csv", costs.round(6).to_csv(index=False)),
+    ]
+
+
+def _measured(plan: TrainingPlan, path: Path, size: int, repeats: int, steps: int) -> dict[str, Any]:
+    """A measurement and its circumstances; taken anew when one of these has changed."""
+    setup = {
+        "measurement": MEASUREMENT,
+        "config_digest": plan.digest,
+        "size": size,
+        "repeats": repeats,
+        "steps": steps,
+        "device": device_name(),
+        "node": platform.node(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "batch_size": plan.config["batch_size"],
+        "patch_size": plan.config["patch_size"],
+        "dtype": "float32",
+    }
+    if path.exists():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: is damaged ({error}); delete it.") from None
+        if kept.get("setup") == setup:
+            return kept
+    measured = {"setup": setup, "speed": measure_in_process(plan, size, repeats, steps)}
+    write_text_atomically(path, json.dumps(measured, indent=1) + "\n")
+    return measured
+
+
+def _rows(method: Method, measured: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
+    network, shape = method.network(), (1, 3, size, size)
+    speed = measured["speed"]
+    parts = [_row(method, "", method.marked_title, count_network(network, shape), measured, speed["network"])]
+    if method.name == TWO_STAGE:
+        for part, inputs in (("nen", (shape,)), ("rn", (shape, shape))):
+            counts = count_network(getattr(network, part), *inputs)
+            parts.append(_row(method, part, f"{method.title}: {PARTS[part]}", counts, measured, speed[part]))
+    return parts
+
+
+def _row(
+    method: Method,
+    part: str,
+    title: str,
+    counts: NetworkCounts,
+    measured: Mapping[str, Any],
+    speed: Mapping[str, Any],
+) -> dict[str, Any]:
+    setup = {
+        key: value
+        for key, value in measured["setup"].items()
+        if key not in ("measurement", "config_digest", "node", "steps")
+    }
+    training = {} if part else measured["speed"].get("training", {})
+    published = published_cost()
+    name = (part or TWO_STAGE) if method.name == TWO_STAGE else ""
+    return {
+        "method": method.name,
+        "part": part,
+        "title": title,
+        "reinterpreted": method.standing == REINTERPRETED,
+        "parameters": counts.parameters,
+        "convolution_gmac": counts.convolution_macs / GIGA,
+        "other_gmac": counts.other_macs / GIGA,
+        "memory_mb": counts.memory_mb,
+        "milliseconds": speed["milliseconds"],
+        "cpu_milliseconds": speed["cpu_milliseconds"],
+        "quartile_1": speed["quartiles"][0],
+        "quartile_3": speed["quartiles"][1],
+        "peak_mb": float("nan") if speed["peak_mb"] is None else speed["peak_mb"],
+        "train_images_per_second": training.get("images_per_second", float("nan")),
+        "train_images_per_cpu_second": training.get("images_per_cpu_second", float("nan")),
+        **{
+            f"published_{column}": published.loc[name, column] if name in published.index else float("nan")
+            for column in published.columns
+        },
+        **setup,
+    }
+
+
+def _or_dash(value: float, form: str) -> str:
+    return "-" if pd.isna(value) else format(value, form)
