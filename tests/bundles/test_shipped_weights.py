@@ -1,0 +1,44 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped weights give the shipped table again, on images that come inside Python packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import noisewise
+from noisewise.bundles import bundle_path
+from noisewise.data_manifest import Manifest, build_embedded
+from noisewise.pipelines.cli import app
+from noisewise.pipelines.evaluation import read_scores
+from noisewise.pipelines.weights import load_weights
+
+WEIGHTS = bundle_path("multimodal_denoising") / "models" / "model.pt"
+TABLE = Path(noisewise.__file__).parent / "docs" / "results" / "embedded" / "scores.csv"
+KEYS = ["modality", "image_id", "pattern", "sigma", "method"]
+
+
+def test_the_shipped_table_belongs_to_the_shipped_weights():
+    from noisewise.networks import TwoStageDenoiser
+
+    table = read_scores(TABLE)
+    assert set(table.loc[table["method"] == "two_stage", "weights"]) == {load_weights(TwoStageDenoiser(), WEIGHTS)}
+
+
+@pytest.mark.parametrize(("pattern", "sigma"), [("gaussian", 25), ("speckle", 75)])
+def test_loading_the_weights_reproduces_the_table_to_a_hundredth_of_a_decibel(tmp_path, pattern, sigma):
+    manifest = build_embedded(tmp_path / "embedded")
+    few = Manifest.read(manifest).select("test", limit_per_modality=1)
+    few.write(tmp_path / "few.csv", absolute=True)
+    arguments = ["evaluate", "--manifest", tmp_path / "few.csv", "--crop", 128, "--patterns", pattern, "--stds", sigma]
+    arguments += ["--no-noisy", "--no-picture", "--no-track", "--output", tmp_path / "out", "--device", "cpu"]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    again = read_scores(tmp_path / "out" / "scores.csv").set_index(KEYS)
+    assert len(again) == len(few) >= 4
+    shipped = read_scores(TABLE).set_index(KEYS).loc[again.index]
+    assert (again["psnr"] - shipped["psnr"]).abs().max() <= 0.01
+    assert (again["ssim"] - shipped["ssim"]).abs().max() <= 0.001
