@@ -27,7 +27,8 @@ test: $(INSTALLED)
 # BM3D's licence is non-commercial: it is kept out of the environment that the rest is tested in.
 test-all: test
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(EXTRAS) bm3d bm4d PyWavelets
-	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/pipelines/evaluation/test_references.py
+	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/pipelines/evaluation/test_references.py \
+		tests/pipelines/evaluation/test_bm3d_vst.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

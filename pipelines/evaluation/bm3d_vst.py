@@ -34,7 +34,11 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
     Under ``author_code`` the same holds about mid-grey: speckle there multiplies data on [-1, 1]. On noise other than
     speckle, and where no record is given, this is :class:`BM3DDenoiser`. It takes twice its time on speckle.
 
-    TRIAL
+    The knees were chosen on 6 validation images (two of microscopy, one MRI, X-ray, dermoscopy and CT; centre crops of
+    128 x 128 pixels; protocol ``physical``). Mean PSNR in dB at sigma 10 / 25 / 75 (75 without CT): BM3D 45.40 / 39.87
+    / 33.08; the first pass alone, knee 50: 44.48 / 40.74 / 35.89; both, with a second knee of 2: 46.44 / 41.98 / 37.05,
+    of **5: 46.43 / 41.97 / 36.98**, of 10: 46.37 / 41.78 / 36.86, of 20: 46.12 / 41.20 / 36.83, of 40: 44.78 / 40.87 /
+    36.72. A knee above a dark image's own intensities costs most: 6.5 dB at sigma 25 on one of mean 11.
 
     Args:
         pilot_knee: k of the first pass, in grey levels (0..255 scale).
