@@ -40,7 +40,7 @@ class ResidualDenseBlock(nn.Module):
     each, the fifth returns to ``features``. With the defaults the block has 31,168 parameters.
 
     On CPUs the block is evaluated by :func:`~noisewise.networks.stacked_dense.stacked_dense_block`: the same sums,
-    a quarter to a third faster. Scripting, tracing and exporting take the plain form, and so do GPUs.
+    about a quarter faster in training. Scripting, tracing and exporting take the plain form, and so do GPUs.
 
     Args:
         features: channels that go in and come out.
