@@ -19,7 +19,7 @@ from ..bundles import bundle_path
 from ..transforms import PATTERNS
 from .evaluation import SCORES, ScoreTable, summarize
 
-__all__ = ["evaluate", "network_from_config"]
+__all__ = ["evaluate", "network_from_config", "root_cause", "run_evaluation"]
 
 BUNDLE = "multimodal_denoising"
 
@@ -99,9 +99,9 @@ def evaluate(
         if config is not None:
             overrides["network_def"] = network_from_config(config)
             overrides["method"] = (name or type(overrides["network_def"]).__name__) if network else None
-        table = _run(overrides)
+        table = run_evaluation(overrides)
     except Exception as error:
-        cause = _unwrapped(error)
+        cause = root_cause(error)
         if os.environ.get("NOISEWISE_TRACEBACK") or not isinstance(cause, (ValueError, OSError, ImportError)):
             raise
         Console(stderr=True).print(f"error: {cause}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -133,13 +133,24 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
     try:
         network = parser.get_parsed_content("network_def")
     except Exception as error:
-        raise ValueError(f"{path}: 'network_def': {_unwrapped(error)}") from None
+        raise ValueError(f"{path}: 'network_def': {root_cause(error)}") from None
     if not isinstance(network, nn.Module):
         raise ValueError(f"{path}: 'network_def' is no network but a {type(network).__name__}.")
     return network
 
 
-def _run(overrides: dict[str, Any]) -> ScoreTable:
+def run_evaluation(overrides: dict[str, Any]) -> ScoreTable:
+    """Run the bundle's ``evaluate.yaml``.
+
+    Args:
+        overrides: keys of that config and their values.
+
+    Returns:
+        The folder's table of scores.
+
+    Raises:
+        RuntimeError: MONAI's, around whatever went wrong; :func:`root_cause` gives that.
+    """
     # It would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     workflow = ConfigWorkflow(
@@ -155,7 +166,7 @@ def _run(overrides: dict[str, Any]) -> ScoreTable:
     return workflow.parser.get_parsed_content("table")
 
 
-def _unwrapped(error: BaseException) -> BaseException:
+def root_cause(error: BaseException) -> BaseException:
     """The error below MONAI's "Failed to evaluate ..." and "Failed to instantiate ..."."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__

@@ -7,6 +7,7 @@ from .bm3d_vst import StabilizedBM3DDenoiser, stabilized_mean
 from .evaluator import ComparisonEvaluator
 from .examples import draw_examples, median_images
 from .items import evaluation_items
+from .markdown import crop_in_words, markdown_table
 from .network_digest import network_digest
 from .nlm_reference import NonLocalMeansDenoiser
 from .noise_level import TrueNoiseLeveld, remove_noise_mean, speckle_factor, true_noise_level
@@ -34,11 +35,13 @@ __all__ = [
     "ScoreTableError",
     "StabilizedBM3DDenoiser",
     "TrueNoiseLeveld",
+    "crop_in_words",
     "draw_examples",
     "evaluation_items",
     "evaluation_metrics",
     "evaluation_postprocessing",
     "evaluation_preprocessing",
+    "markdown_table",
     "median_images",
     "network_digest",
     "picture_grid",

@@ -19,7 +19,7 @@ from ...atomic import atomic_path
 from ..metrics import CappedPSNRMetric
 from .scores import PSNR_CAP
 
-__all__ = ["PictureRow", "picture_grid"]
+__all__ = ["PictureRow", "error_map", "picture_grid", "quality_text", "save_figure", "show_image"]
 
 CELL_INCHES = 2.0
 
@@ -63,7 +63,7 @@ def picture_grid(
     """
     methods = _check(rows)
     columns = ["noisy", *methods, "clean", *(f"error: {method}" for method in methods)]
-    errors = [(row.denoised[name] - row.clean).abs().mean(0) for row in rows for name in methods]
+    errors = [error_map(row.denoised[name], row.clean) for row in rows for name in methods]
     # The 99.5th percentile, since a single bright pixel would darken all the rest.
     limit = max([float(np.percentile(error.numpy(), 99.5)) for error in errors] or [1.0]) or 1.0
 
@@ -76,10 +76,10 @@ def picture_grid(
     for line, (row, row_axes) in enumerate(zip(rows, axes)):
         images = {"noisy": row.noisy, **row.denoised, "clean": row.clean}
         for axis, (name, image) in zip(row_axes, images.items()):
-            _show(axis, image, zoom)
-            axis.set_xlabel("PSNR / SSIM" if name == "clean" else _figures(image, row.clean), fontsize=8)
+            show_image(axis, image, zoom)
+            axis.set_xlabel("PSNR / SSIM" if name == "clean" else quality_text(image, row.clean), fontsize=8)
         for axis, name in zip(row_axes[len(images) :], methods):
-            error = (row.denoised[name] - row.clean).abs().mean(0)
+            error = error_map(row.denoised[name], row.clean)
             mapped = axis.imshow(_window(error, zoom).numpy().T, cmap="magma", vmin=0, vmax=limit)
         row_axes[0].set_ylabel(row.label, fontsize=8)
         for axis, title in zip(row_axes, columns):
@@ -91,7 +91,7 @@ def picture_grid(
         bar = figure.colorbar(mapped, ax=axes, extend="max", fraction=0.02)
         bar.set_label("absolute error, grey levels", fontsize=8)
         bar.ax.tick_params(labelsize=7)
-    return _save(figure, Path(path), dots_per_inch)
+    return save_figure(figure, Path(path), dots_per_inch)
 
 
 def _check(rows: Sequence[PictureRow]) -> list[str]:
@@ -118,7 +118,19 @@ def _window(image: torch.Tensor, zoom: int | None) -> torch.Tensor:
     return image[..., starts[0] : starts[0] + zoom, starts[1] : starts[1] + zoom]
 
 
-def _show(axis: object, image: torch.Tensor, zoom: int | None) -> None:
+def error_map(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """The absolute error, mean over channels: ``(X, Y)`` of two images ``(C, X, Y)``."""
+    return (image - clean).abs().mean(0)
+
+
+def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> None:
+    """Draw an image.
+
+    Args:
+        axis: Matplotlib axes.
+        image: ``(1 or 3, X, Y)``, 0..255.
+        zoom: show only the centred square of so many pixels.
+    """
     # MONAI's axes are x, y; pictures are drawn row by row.
     values = (_window(image, zoom).clip(0, 255) / 255).permute(2, 1, 0).numpy()
     if values.shape[-1] == 1:
@@ -126,13 +138,15 @@ def _show(axis: object, image: torch.Tensor, zoom: int | None) -> None:
     axis.imshow(values, interpolation="nearest")
 
 
-def _figures(image: torch.Tensor, clean: torch.Tensor) -> str:
+def quality_text(image: torch.Tensor, clean: torch.Tensor) -> str:
+    """PSNR and SSIM in words, of two images ``(C, X, Y)``, 0..255."""
     psnr = CappedPSNRMetric(max_val=255, cap=PSNR_CAP)(image[None], clean[None])
     ssim = SSIMMetric(spatial_dims=2, data_range=255)(image[None].float(), clean[None].float())
     return f"{float(psnr):.2f} dB / {float(ssim):.4f}"
 
 
-def _save(figure: Figure, path: Path, dots_per_inch: int) -> Path:
+def save_figure(figure: Figure, path: Path, dots_per_inch: int) -> Path:
+    """Write a Matplotlib figure as PNG, atomically. Returns: ``path``."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dots_per_inch)
     return path

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from ...transforms.noise_models import PROTOCOLS
+from .markdown import crop_in_words, markdown_table
 from .scores import PSNR_CAP, SCORES
 
 __all__ = ["AVERAGE", "summarize", "summary_markdown", "summary_metrics"]
@@ -118,7 +119,7 @@ def _setup_lines(rows: pd.DataFrame) -> list[str]:
     lines = [
         f"- Noise protocol: `{first['protocol']}` ({PROTOCOLS[first['protocol']].rstrip('.')}); noisy images "
         f"{' and '.join(options) or 'neither clipped nor rounded'}; seed {first['seed']}.",
-        f"- Split: {first['split']}; {_extent(first['crop'])}.",
+        f"- Split: {first['split']}; {crop_in_words(first['crop'])}.",
         f"- Images: {images.sum()} ({', '.join(f'{name} {count}' for name, count in images.items())}).",
     ]
     for method, group in rows.groupby("method", sort=False):
@@ -130,10 +131,6 @@ def _setup_lines(rows: pd.DataFrame) -> list[str]:
         f"{PSNR_CAP:g} dB; SSIM with an 11 x 11 Gaussian window (sigma 1.5); Delta E is CIEDE2000; VIFP in the pixel "
         "domain. Averages are means of the means beside them. Best in bold.",
     ]
-
-
-def _extent(crop: str) -> str:
-    return "whole images" if crop == "none" else f"centre crops of {crop} x {crop} pixels"
 
 
 def _modality_title(modality: str, rows: pd.DataFrame) -> str:
@@ -149,7 +146,7 @@ def _modality_table(summary: pd.DataFrame, modality: str) -> list[str]:
     patterns = list(part["pattern"].unique())
     cells = part.set_index(["pattern", "sigma", "method"])
     titles = [f"{pattern.capitalize()}: {method}" for pattern in patterns for method in methods]
-    lines = [_row(["", "sigma", *titles]), _row(["---", "---:", *["---:"] * len(titles)])]
+    rows = []
     for name, score in SCORES.items():
         for sigma in sorted(part["sigma"].unique()):
             texts = [score.title, f"{sigma:g}"]
@@ -160,8 +157,8 @@ def _modality_table(summary: pd.DataFrame, modality: str) -> list[str]:
                     f"**{text}**" if index in best and len(methods) > 1 else text
                     for index, (_, text) in enumerate(values)
                 ]
-            lines.append(_row(texts))
-    return lines
+            rows.append(texts)
+    return markdown_table(["", "sigma", *titles], rows)
 
 
 def _cell(cells: pd.DataFrame, key: tuple[str, float, str], name: str) -> tuple[float, str]:
@@ -198,7 +195,3 @@ def _notes(summary: pd.DataFrame) -> list[str]:
             f"identical to the clean one, counted as {PSNR_CAP:g} dB."
         )
     return notes
-
-
-def _row(texts: Iterable[str]) -> str:
-    return f"| {' | '.join(texts)} |"

@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 
 from ...atomic import write_text_atomically
+from ..evaluation import markdown_table
 from .budget import TrainingPlan, plan_training
 from .counts import NetworkCounts, count_network
 from .methods import REINTERPRETED, Method
 from .process import device_name
 from .published import published_cost
 from .speed import measure_in_process
-from .tables import markdown_table
 
 __all__ = ["measure_costs", "write_cost_table"]
 

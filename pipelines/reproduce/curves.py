@@ -13,8 +13,9 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ...atomic import atomic_path, write_text_atomically
+from ...atomic import write_text_atomically
 from ..evaluation import SCORES
+from ..evaluation.picture import save_figure
 
 __all__ = ["draw_curves", "read_history"]
 
@@ -82,8 +83,7 @@ def draw_curves(
         axis.set_ylabel(f"validation {SCORES[name].title}")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dots_per_inch)
+    save_figure(figure, path, dots_per_inch)
     points = pd.concat(
         [history[["epoch", "step", *scores]].assign(method=title) for title, history in histories.items()]
     )

@@ -29,9 +29,7 @@ from ..evaluation import (
     evaluation_preprocessing,
     reference_methods,
 )
-from ..evaluation.picture import _figures as quality_text
-from ..evaluation.picture import _save as save_figure
-from ..evaluation.picture import _show as show_image
+from ..evaluation.picture import error_map, quality_text, save_figure, show_image
 from ..weights import load_weights
 from .comparison import TITLES
 from .curves import draw_curves, read_history
@@ -71,7 +69,7 @@ def comparison_picture(
     if not methods or any(list(row.denoised) != methods for row in rows):
         raise ValueError("there must be at least one image and one method, and the same methods for all images.")
     columns = len(methods) + 2
-    errors = [_error(row.denoised[name], row.clean) for row in rows for name in methods]
+    errors = [error_map(row.denoised[name], row.clean) for row in rows for name in methods]
     limit = max(float(np.percentile(error.numpy(), 99.5)) for error in errors) or 1.0
     figure = Figure(
         figsize=(CELL_INCHES * columns + 0.8, (2 * CELL_INCHES + 0.5) * len(rows) + 0.3), layout="constrained"
@@ -83,7 +81,7 @@ def comparison_picture(
         above, below = axes[2 * index], axes[2 * index + 1]
         images = {"noisy": row.noisy, **row.denoised, "clean": row.clean}
         for axis, error_axis, (name, image) in zip(above, below, images.items()):
-            show_image(axis, image, None)
+            show_image(axis, image)
             if index == 0:
                 axis.set_title(titles.get(name, name), fontsize=8, wrap=True)
             if name == "clean":
@@ -91,7 +89,7 @@ def comparison_picture(
                 error_axis.set_visible(False)
             else:
                 axis.set_xlabel(quality_text(image, row.clean), fontsize=7)
-                error = _error(image, row.clean).numpy().T
+                error = error_map(image, row.clean).numpy().T
                 mapped = error_axis.imshow(error, cmap="magma", vmin=0, vmax=limit, interpolation="nearest")
         for axis in (*above, *below):
             axis.set_xticks([])
@@ -270,7 +268,3 @@ def _only(row: PictureRow, names: Sequence[str]) -> PictureRow:
 
 def _description(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"modality": item["modality"], "source": item["source"], "image_id": item["image_id"]}
-
-
-def _error(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    return (image - clean).abs().mean(0)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 import pandas as pd
@@ -44,6 +45,7 @@ def published_scores() -> pd.DataFrame:
     )
 
 
+@cache
 def paper_tables() -> dict[str, tuple[int, str]]:
     """Which table shows which modality.
 

@@ -19,11 +19,12 @@ from ..evaluation import (
     evaluation_items,
     evaluation_postprocessing,
     evaluation_preprocessing,
+    markdown_table,
     network_digest,
     summarize,
 )
 from ..inferer import DenoisingInferer
-from .study import cell, evaluate_into, load_network, markdown_table, setup_lines, write_report
+from .study import cell, evaluate_into, load_network, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]
 

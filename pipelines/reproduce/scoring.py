@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic import write_text_atomically
-from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
-from ..evaluate_cli import _run as run_evaluation
+from ..evaluate_cli import root_cause
 from ..evaluation import REFERENCES, reference_methods
 from .budget import differences
 from .methods import Method, MethodError
+from .study import evaluate_into
 from .training import RowResult, read_marker, row_folder
 
 __all__ = ["SHIPPED", "TABLE_REFERENCES", "ScoringSetup", "score_methods", "scores_folder"]
@@ -146,32 +146,14 @@ def _trained(method: Method, output: str | os.PathLike) -> dict[str, Any]:
 def _score(
     name: str, chosen: dict[str, Any], manifest: str | os.PathLike, folder: Path, setup: ScoringSetup
 ) -> RowResult:
-    overrides = {
-        **chosen,
-        "manifest": str(manifest),
-        "output_dir": str(folder),
-        "split": setup.split,
-        "limit": setup.limit,
-        "crop": setup.crop,
-        "protocol": setup.protocol,
-        "seed": setup.seed,
-        "amp_dtype": setup.amp_dtype,
-        "bundle_root": str(bundle_path("multimodal_denoising")),
-        "picture": None,
-        "track": False,
-    }
-    if setup.device is not None:
-        overrides["device"] = setup.device
     try:
-        table = run_evaluation(overrides)
+        rows = evaluate_into(folder, manifest, **chosen, **asdict(setup))
     # One method's fault, whatever it is, must not keep the others from their scores.
     except Exception as error:
-        while isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        return RowResult(name, "failed", f"failed: {error}")
-    rows = table.rows()
+        return RowResult(name, "failed", f"failed: {root_cause(error)}")
     own = rows[rows["method"] == name]
-    return RowResult(name, "scored", f"{own['image_id'].nunique()} images, {len(own)} scores in {table.scores_path}")
+    images = own["image_id"].nunique()
+    return RowResult(name, "scored", f"{images} images, {len(own)} scores in {folder / 'scores.csv'}")
 
 
 def _check_setup(folder: Path, setup: ScoringSetup, manifest: str | os.PathLike) -> None:

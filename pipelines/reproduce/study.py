@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from torch import nn
 
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
-from ..evaluate_cli import _run, _unwrapped, network_from_config
-from ..evaluation import read_scores
+from ..evaluate_cli import network_from_config, root_cause, run_evaluation
+from ..evaluation import crop_in_words, read_scores
 from ..weights import load_weights
 
-__all__ = ["cell", "evaluate_into", "load_network", "markdown_table", "setup_lines", "write_report"]
+__all__ = ["cell", "evaluate_into", "load_network", "setup_lines", "write_report"]
 
 
 def evaluate_into(
@@ -45,9 +44,9 @@ def evaluate_into(
         overrides["network_def"] = network_from_config(config)
     overrides |= {"bundle_root": str(bundle_path("multimodal_denoising")), "picture": None, "track": False}
     try:
-        table = _run({"manifest": str(manifest), "output_dir": str(folder), **overrides})
+        table = run_evaluation({"manifest": str(manifest), "output_dir": str(folder), **overrides})
     except Exception as error:
-        cause = _unwrapped(error)
+        cause = root_cause(error)
         if isinstance(cause, (ValueError, OSError, ImportError)):
             raise cause from error
         raise
@@ -70,21 +69,6 @@ def load_network(weights: str | os.PathLike, config: str | os.PathLike | None = 
     bundle = bundle_path("multimodal_denoising")
     network = network_from_config(bundle / "configs" / "evaluate.yaml" if config is None else config)
     return network, load_weights(network, weights)
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> list[str]:
-    """A Markdown table.
-
-    Args:
-        header: the columns' titles.
-        rows: the cells.
-        text_columns: how many of the first columns are text; the others are aligned to the right.
-
-    Returns:
-        Its lines.
-    """
-    rule = ["---" if index < text_columns else "---:" for index in range(len(header))]
-    return [f"| {' | '.join(line)} |" for line in (header, rule, *rows)]
 
 
 def cell(value: float | None, digits: int = 2, signed: bool = False) -> str:
@@ -111,11 +95,11 @@ def setup_lines(rows: pd.DataFrame) -> list[str]:
     """
     first = rows.iloc[0]
     images = rows.drop_duplicates("image_id").groupby("modality").size()
-    extent = "whole images" if first["crop"] == "none" else f"centre crops of {first['crop']} x {first['crop']} pixels"
     weights = rows[rows["weights"].fillna("") != ""].drop_duplicates(["method", "weights"])
     return [
         f"- Images: {images.sum()} of the split {first['split']} "
-        f"({', '.join(f'{name} {count}' for name, count in images.items())}); {extent}; seed {first['seed']}.",
+        f"({', '.join(f'{name} {count}' for name, count in images.items())}); {crop_in_words(first['crop'])}; "
+        f"seed {first['seed']}.",
         *(f"- `{row.method}`: weights SHA-256 `{row.weights}`." for row in weights.itertuples()),
     ]
 

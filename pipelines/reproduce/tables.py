@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...atomic import write_text_atomically
 from ...transforms.noise_models import PROTOCOLS
-from ..evaluation import SCORES
+from ..evaluation import SCORES, crop_in_words, markdown_table
 from .comparison import (
     ALL,
     HIGH_SIGMAS,
@@ -29,7 +29,7 @@ from .comparison import (
 from .methods import Method
 from .published import AVERAGE, PATTERNS, paper_tables
 
-__all__ = ["markdown_table", "write_tables"]
+__all__ = ["write_tables"]
 
 PATTERN_TITLES = {"gaussian": "Gaussian", "speckle": "speckle", AVERAGE: "average"}
 MAIN, FURTHER = ("psnr", "ssim"), ("delta_e", "vifp", "mse")
@@ -89,20 +89,6 @@ def write_tables(
         written += _write(folder / "table_6_ablation", text, ablation, parts, setup)
     written += _write_average(folder / "table_average", figures, lines, facts, setup)
     return written
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, its first column to the left and the others to the right.
-
-    Args:
-        header: titles of the columns.
-        rows: texts, one for each column.
-
-    Returns:
-        The lines.
-    """
-    lines = [list(header), ["---", *["---:"] * (len(header) - 1)], *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _write_average(
@@ -239,10 +225,9 @@ def _signed(value: float) -> str:
 def _facts(rows: pd.DataFrame, lines: Sequence[TableMethod], markers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """How the figures were made."""
     first = rows.iloc[0]
-    extent = "whole images" if first["crop"] == "none" else f"centre crops of {first['crop']} x {first['crop']} pixels"
     facts = [
         f"- Noise protocol `{first['protocol']}` ({PROTOCOLS[first['protocol']].rstrip('.')}); noise seed "
-        f"{first['seed']}; split {first['split']}; {extent}.",
+        f"{first['seed']}; split {first['split']}; {crop_in_words(first['crop'])}.",
         "- Ours: mean ± sample standard deviation over the images, each scored on 0..255 (PSNR at most 100 dB, SSIM "
         "with an 11 x 11 Gaussian window, Delta E 2000, pixel-domain VIF); average: of each image the mean of both "
         "patterns. Best in bold, the noisy input and weights of another budget aside.",

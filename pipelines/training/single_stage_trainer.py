@@ -18,7 +18,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from .optimisation import autocast, check_options, optimise
-from .trainer import RESIDUAL, prepare_denoising_batch
+from .trainer import begin_iteration, prepare_denoising_batch
 
 __all__ = ["SingleStageTrainer"]
 
@@ -97,15 +97,8 @@ class SingleStageTrainer(SupervisedTrainer):
         self.amp_dtype = amp_dtype
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, torch.Tensor]:
-        if batchdata is None:
-            raise ValueError("the data loader gave no batch.")
-        image, label, residual = engine.prepare_batch(
-            batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
-        )
-        if self.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last)
-        output = {Keys.IMAGE: image, Keys.LABEL: label, RESIDUAL: residual}
-        engine.state.output = output
+        image, label, _ = begin_iteration(engine, batchdata, self.channels_last)
+        output = engine.state.output
         self.network.train()
 
         with autocast(image, self.amp_dtype):

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from .optimisation import autocast, check_options, optimise
 
-__all__ = ["TwoStageTrainer", "prepare_denoising_batch"]
+__all__ = ["TwoStageTrainer", "begin_iteration", "prepare_denoising_batch"]
 
 NOISE_ESTIMATE, RESIDUAL, NEN_LOSS = "noise_estimate", "residual", "nen_loss"
 
@@ -48,6 +48,33 @@ def prepare_denoising_batch(
     if residual is None:
         return image, label, image - label
     return image, label, residual.to(device=device, non_blocking=non_blocking, **kwargs).as_subclass(torch.Tensor)
+
+
+def begin_iteration(
+    engine: Engine, batchdata: dict[str, Any] | None, channels_last: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Bring a batch to the engine's device and put it into ``engine.state.output``.
+
+    Args:
+        engine: the trainer.
+        batchdata: the batch.
+        channels_last: whether the noisy image is stored in ``torch.channels_last``.
+
+    Returns:
+        Noisy image, clean image, residual.
+
+    Raises:
+        ValueError: when there is no batch.
+    """
+    if batchdata is None:
+        raise ValueError("the data loader gave no batch.")
+    image, label, residual = engine.prepare_batch(
+        batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
+    )
+    if channels_last:
+        image = image.contiguous(memory_format=torch.channels_last)
+    engine.state.output = {Keys.IMAGE: image, Keys.LABEL: label, RESIDUAL: residual}
+    return image, label, residual
 
 
 class TwoStageTrainer(Trainer):
@@ -137,15 +164,8 @@ class TwoStageTrainer(Trainer):
         self.amp_dtype = amp_dtype
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, torch.Tensor]:
-        if batchdata is None:
-            raise ValueError("the data loader gave no batch.")
-        image, label, residual = engine.prepare_batch(
-            batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
-        )
-        if self.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last)
-        output = {Keys.IMAGE: image, Keys.LABEL: label, RESIDUAL: residual}
-        engine.state.output = output
+        image, label, residual = begin_iteration(engine, batchdata, self.channels_last)
+        output = engine.state.output
         self.nen.train()
         self.rn.train()
 
