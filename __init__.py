@@ -2,4 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """noisewise: two-stage denoising of medical images, built on MONAI."""
 
+from typing import Any
+
 __version__ = "0.2.0"
+__all__ = ["Denoised", "denoise"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: the package's version must be readable without PyTorch.
+    if name in __all__:
+        from .pipelines import denoising
+
+        return getattr(denoising, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -137,6 +137,11 @@ class GatedDenseTrunk(nn.Module):
         )
         self.gates = nn.ModuleList(nn.Conv2d(features, features, 1, bias=False) for _ in range(num_blocks))
 
+    @property
+    def receptive_radius(self) -> int:
+        """How many pixels away an output still depends on the input: one for each 3x3 convolution in a row."""
+        return 15 * len(self.blocks)  # three blocks of five
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Args: x: ``(B, features, H, W)``. Returns: a tensor of the same shape."""
         for block, gate in zip(self.blocks, self.gates):

@@ -1,0 +1,208 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From stored values to denoised stored values: intensity mapping, tiles, batches, precision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .engine import ENGINES, PRECISIONS, Engine, EngineError, has_native_bfloat16, load_engine
+from .models import DEFAULT_MODEL, load_model
+from .tiling import Tile, tiles
+
+__all__ = ["DEFAULT_MEMORY", "Denoiser", "Removed"]
+
+DEFAULT_MEMORY = 2 * 2**30
+LARGEST_BATCH = 8
+SMALLEST_TILE = 64
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was taken away from a part of the slices.
+
+    Attributes:
+        index: which slices, a slice object.
+        core: rows and columns.
+        values: ``(n, h, w)`` or ``(n, h, w, 3)`` float32, stored minus denoised, in units of the stored values,
+            before rounding.
+    """
+
+    index: slice
+    core: tuple[slice, slice]
+    values: np.ndarray
+
+
+class Denoiser:
+    """A model, ready to denoise arrays of any size.
+
+    Args:
+        model: a bundle's name, a bundle's folder or a weights file, see
+            :func:`~noisewise.pipelines.denoising.models.load_model`.
+        engine: ``"auto"`` (the fastest installed), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+        precision: ``"float32"``; ``"bfloat16"``; ``"auto"`` takes bfloat16 for 8-bit values where the device computes
+            in it natively, and float32 otherwise.
+        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
+        tile_size: side of a tile in pixels; None runs images untiled while they fit ``memory`` and otherwise takes the
+            largest tile that does. Whatever it is, the result is the same to about 1e-6.
+        memory: working memory in bytes, beyond the input and output arrays.
+        config: file with the ``network_def``, for a weights file of another network.
+
+    Raises:
+        ValueError: when an argument is out of range, or the model cannot be loaded.
+        FileNotFoundError: when there is no such model.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike = DEFAULT_MODEL,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str | torch.device | None = None,
+        tile_size: int | None = None,
+        memory: int = DEFAULT_MEMORY,
+        config: str | os.PathLike | None = None,
+    ) -> None:
+        if engine not in ENGINES:
+            raise EngineError(f"no engine {engine!r}; there are {', '.join(ENGINES)}.")
+        if precision not in PRECISIONS:
+            raise EngineError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}.")
+        if tile_size is not None and tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1, got {tile_size}.")
+        self.model = load_model(os.fspath(model), None if config is None else os.fspath(config))
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.engine_name, self.precision = engine, precision
+        self.tile_size, self.memory = tile_size, memory
+        self._engines: dict[str, Engine] = {}
+
+    def engine(self, eight_bit: bool = False) -> Engine:
+        """The engine for 8-bit or other values, made on first use."""
+        precision = self.precision
+        if precision == "auto":
+            precision = "bfloat16" if eight_bit and has_native_bfloat16(self.device) else "float32"
+        if precision not in self._engines:
+            self._engines[precision] = load_engine(self.model.network, self.engine_name, precision, self.device)
+        return self._engines[precision]
+
+    def denoise_slices(
+        self,
+        slices: np.ndarray,
+        unit_range: tuple[float, float] | tuple[np.ndarray, np.ndarray],
+        strength: float = 1.0,
+        stored_range: tuple[float, float] | None = None,
+        frozen: np.ndarray | None = None,
+        out: np.ndarray | None = None,
+        on_removed: Callable[[Removed], None] | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> np.ndarray:
+        """Denoise slices.
+
+        ``out = in - strength * (u - D(u)) * (high - low)`` with ``u = clip((in - low) / (high - low), 0, 1)``: what
+        lies outside the range passes through unshifted. Only windows of the slices are ever converted, so that
+        memory beyond ``slices`` and ``out`` is bounded.
+
+        Args:
+            slices: ``(N, H, W)`` grey or ``(N, H, W, 3)`` colour, real numbers of any dtype. Colour whose channels
+                are equal is denoised as grey.
+            unit_range: the stored values ``(low, high)`` that stand for 0 and 1; numbers, or arrays ``(N,)``. ``low``
+                may be the greater one (a negative slope).
+            strength: 0 gives the input back, 1 the denoised image, anything between a blend.
+            stored_range: integers are clipped to it; their dtype's range when None.
+            frozen: ``(N, H, W)``, True where values stay as they are.
+            out: the result is written here; a new array when None. It may not overlap ``slices``.
+            on_removed: called with each part that was denoised.
+            on_progress: called with the number of slices (fractions for tiles) that each step completes.
+
+        Returns:
+            The denoised slices in the shape and dtype of ``slices``. Integers are rounded to the nearest.
+
+        Raises:
+            ValueError: when a shape, the range or the strength is wrong, when the values are not finite in a window,
+                or when an image is too large and the model cannot be tiled.
+        """
+        slices = np.asarray(slices)
+        _check_slices(slices, strength)
+        out = np.empty_like(slices, order="C") if out is None else out
+        if out.shape != slices.shape or out.dtype != slices.dtype:
+            raise ValueError(f"out is {out.dtype} {out.shape}, the slices are {slices.dtype} {slices.shape}.")
+        if slices.size == 0 or strength == 0:
+            out[...] = slices
+            return out
+        count = len(slices)
+        low, high = (np.broadcast_to(np.asarray(value, np.float64), (count,)) for value in unit_range)
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low != high).all()):
+            raise ValueError(f"the intensity range {unit_range} is empty or not finite.")
+        grey = slices.ndim == 3 or _has_equal_channels(slices)
+        engine = self.engine(slices.dtype == np.uint8)
+        pixels = slices[0, ..., 0].size if slices.ndim == 4 else slices[0].size
+        for index, tile in self._parts(slices.shape[:3], engine):
+            stored = slices[(index, *tile.window)]
+            stored = stored[..., :1] if grey and stored.ndim == 4 else stored if stored.ndim == 4 else stored[..., None]
+            scale = (-1, 1, 1, 1)
+            begin, width = low[index].reshape(scale), (high - low)[index].reshape(scale)
+            unit = np.clip(((stored - begin) / width), 0.0, 1.0).astype(np.float32)
+            if not np.isfinite(unit).all():
+                raise ValueError("the image holds NaN or infinite values.")
+            denoised = np.moveaxis(engine(np.ascontiguousarray(np.moveaxis(unit, -1, 1))), 1, -1)
+            inner = (slice(None), *tile.inner)
+            removed = (unit[inner] - denoised[inner]) * (strength * width).astype(np.float32)
+            if frozen is not None:
+                removed[frozen[(index, *tile.core)]] = 0
+            part = _cast(stored[inner] - removed.astype(np.float64), slices.dtype, stored_range, stored[inner])
+            out[(index, *tile.core)] = part if slices.ndim == 4 else part[..., 0]
+            if on_removed is not None:
+                on_removed(Removed(index, tile.core, removed if slices.ndim == 4 else removed[..., 0]))
+            if on_progress is not None:
+                on_progress(removed.shape[0] * removed.shape[1] * removed.shape[2] / pixels)
+        return out
+
+    def _parts(self, shape: tuple[int, int, int], engine: Engine) -> Iterator[tuple[slice, Tile]]:
+        """Batches of slices, or tiles of single ones, each within the memory."""
+        count, height, width = shape
+        budget = max(1, self.memory // engine.bytes_per_pixel)
+        size, halo = self.tile_size, self.model.halo
+        if size is None and height * width > budget:
+            side = int(budget**0.5)
+            size = max(SMALLEST_TILE, side - 2 * (halo or 0))
+        if size is not None and halo is None and max(height, width) > size:
+            raise ValueError(
+                f"{self.model.name}: how far this network looks is not known, so that it cannot be tiled; "
+                f"{height} x {width} pixels need about {height * width * engine.bytes_per_pixel / 2**30:.1f} GiB."
+            )
+        for tile in tiles(height, width, size, halo or 0):
+            area = (tile.window[0].stop - tile.window[0].start) * (tile.window[1].stop - tile.window[1].start)
+            batch = max(1, min(LARGEST_BATCH, budget // area, count))
+            for begin in range(0, count, batch):
+                yield slice(begin, min(count, begin + batch)), tile
+
+
+def _check_slices(slices: np.ndarray, strength: float) -> None:
+    if slices.ndim not in (3, 4) or (slices.ndim == 4 and slices.shape[-1] != 3):
+        raise ValueError(f"expected slices (N, H, W) or (N, H, W, 3), got shape {slices.shape}.")
+    if slices.dtype.kind not in "uif":
+        raise ValueError(f"expected real numbers, got {slices.dtype}.")
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength must lie in [0, 1], got {strength}.")
+
+
+def _has_equal_channels(slices: np.ndarray) -> bool:
+    return all(bool((each[..., 1:] == each[..., :1]).all()) for each in slices)
+
+
+def _cast(
+    values: np.ndarray, dtype: np.dtype, stored_range: tuple[float, float] | None, stored: np.ndarray
+) -> np.ndarray:
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    low, high = stored_range or (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    # What was outside the range already is not pulled into it.
+    rounded = np.rint(np.clip(values, np.minimum(low, stored), np.maximum(high, stored)))
+    if dtype.itemsize <= 4:
+        return rounded.astype(dtype)
+    # 64-bit integers near their limits are no exact doubles: what did not change is not converted.
+    return np.where(rounded == stored.astype(np.float64), stored, rounded.astype(dtype))

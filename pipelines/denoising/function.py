@@ -1,0 +1,140 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``noisewise.denoise``: an array in, the same array denoised out."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from ...transforms.intensity import CT_RANGE
+from .denoiser import DEFAULT_MEMORY, Denoiser
+from .models import CT_MODEL, DEFAULT_MODEL
+
+__all__ = ["array_range", "cached_denoiser", "denoise", "to_slices"]
+
+ArrayT = TypeVar("ArrayT", np.ndarray, torch.Tensor)
+
+
+def denoise(
+    array: ArrayT,
+    model: str | os.PathLike = DEFAULT_MODEL,
+    engine: str = "auto",
+    tile_size: int | None = None,
+    device: str | torch.device | None = None,
+    strength: float = 1.0,
+    intensity_range: tuple[float, float] | None = None,
+    precision: str = "auto",
+    color: bool | None = None,
+    memory: int = DEFAULT_MEMORY,
+) -> ArrayT:
+    """Denoise an image or a stack of images.
+
+    Values outside the intensity range pass through unshifted. The weights are loaded on the first call only.
+
+    Args:
+        array: numpy array or torch tensor: ``(H, W)``, ``(H, W, 3)``, a stack ``(N, H, W)`` (slices along the first
+            axis, one intensity range for all) or ``(N, H, W, 3)``. Integers or floats.
+        model: a bundle's name, a bundle's folder or a weights file.
+        engine: ``"auto"`` (the fastest installed), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+        tile_size: side of a tile in pixels; None tiles only what does not fit ``memory``. The result does not depend
+            on it.
+        device: ``"cpu"``, ``"cuda"``, ...; by default a GPU where there is one, for a tensor the device it is on.
+        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
+        intensity_range: the values that stand for black and white. By default integers have their dtype's range,
+            floats [0, 1], and the CT model takes Hounsfield units (-1000, 1000). Images that fill a part of their
+            dtype's range only, such as 12 bits in uint16, need it stated.
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 for 8-bit values where the processor has it,
+            float32 for all others.
+        color: whether a last axis of 3 holds colours; by default it does.
+        memory: working memory in bytes, beyond input and output.
+
+    Returns:
+        The denoised array: kind, dtype, shape and device of ``array``. Integers are rounded to the nearest.
+
+    Raises:
+        ValueError: when the shape, dtype or an option is wrong, or values are NaN or infinite.
+        FileNotFoundError: when there is no such model.
+
+    Example:
+        >>> import numpy as np
+        >>> from noisewise import denoise
+        >>> denoise(np.zeros((32, 48), np.uint8)).shape
+        (32, 48)
+    """
+    if isinstance(array, torch.Tensor):
+        values = array.detach().as_subclass(torch.Tensor)
+        device = values.device if device is None else device
+        host = values.cpu()
+        half = host.dtype in (torch.bfloat16, torch.float16)
+        result = _denoise_numpy(
+            (host.float() if half else host).numpy(),
+            cached_denoiser(os.fspath(model), engine, precision, str(device), tile_size, memory),
+            *(strength, intensity_range, color),
+        )
+        return torch.from_numpy(result).to(values)
+    device = None if device is None else str(device)
+    denoiser = cached_denoiser(os.fspath(model), engine, precision, device, tile_size, memory)
+    return _denoise_numpy(np.asarray(array), denoiser, strength, intensity_range, color)
+
+
+@lru_cache(maxsize=4)
+def cached_denoiser(
+    model: str, engine: str, precision: str, device: str | None, tile_size: int | None, memory: int
+) -> Denoiser:
+    """A :class:`~noisewise.pipelines.denoising.Denoiser`, kept for the next call with the same arguments."""
+    return Denoiser(model, engine, precision, device, tile_size, memory)
+
+
+def array_range(dtype: np.dtype, model_name: str = DEFAULT_MODEL) -> tuple[float, float]:
+    """The intensities that stand for black and white where nobody states them.
+
+    Args:
+        dtype: of the array.
+        model_name: the model's; the CT model takes Hounsfield units.
+
+    Returns:
+        -1000..1000 for the CT model, the dtype's own range for integers, 0..1 for floats.
+    """
+    if model_name == CT_MODEL:
+        return CT_RANGE
+    return (0.0, 1.0) if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
+
+
+def to_slices(array: np.ndarray, color: bool | None = None) -> np.ndarray:
+    """View an array as slices.
+
+    Args:
+        array: ``(H, W)``, ``(H, W, 3)``, ``(N, H, W)`` or ``(N, H, W, 3)``.
+        color: whether a last axis of 3 holds colours; True when None.
+
+    Returns:
+        ``(N, H, W)`` or ``(N, H, W, 3)``.
+
+    Raises:
+        ValueError: when the shape is none of these, or the dtype is not of integers or real numbers.
+    """
+    if array.dtype.kind not in "uif":
+        raise ValueError(f"expected integers or real numbers, got {array.dtype}.")
+    is_color = array.ndim >= 3 and array.shape[-1] == 3 if color is None else color
+    if is_color and (array.ndim not in (3, 4) or array.shape[-1] != 3):
+        raise ValueError(f"a colour image is (H, W, 3) or (N, H, W, 3), got shape {array.shape}.")
+    if array.ndim - is_color not in (2, 3):
+        raise ValueError(f"expected (H, W), (H, W, 3), (N, H, W) or (N, H, W, 3), got shape {array.shape}.")
+    return array if array.ndim - is_color == 3 else array[None]
+
+
+def _denoise_numpy(
+    array: np.ndarray,
+    denoiser: Denoiser,
+    strength: float,
+    intensity_range: tuple[float, float] | None,
+    color: bool | None,
+) -> np.ndarray:
+    slices = to_slices(array, color)
+    limits = array_range(array.dtype, denoiser.model.name) if intensity_range is None else intensity_range
+    return denoiser.denoise_slices(slices, limits, strength).reshape(array.shape)

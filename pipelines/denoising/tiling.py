@@ -1,0 +1,63 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tiles whose denoised cores join to exactly the untiled result."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Tile", "tiles"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an image.
+
+    Attributes:
+        core: rows and columns of the image that this tile gives.
+        window: rows and columns that the network reads for it: the core and a halo, cut at the image's border.
+        inner: where the core lies within the window.
+    """
+
+    core: tuple[slice, slice]
+    window: tuple[slice, slice]
+    inner: tuple[slice, slice]
+
+
+def tiles(height: int, width: int, tile_size: int | None, halo: int) -> Iterator[Tile]:
+    """Cut an image into tiles.
+
+    A network without global operations, whose output depends on inputs at most ``halo`` pixels away, gives in each
+    core what it gives on the whole image: the window ends where the halo does or where the image does, and is never
+    padded, so that the network's own zero padding acts at the image's border alone. MONAI's ``SlidingWindowInferer``
+    pads the image and blends overlapping windows, and is therefore not exact.
+
+    Args:
+        height: of the image, at least 1.
+        width: of the image, at least 1.
+        tile_size: side of a core in pixels; None takes the whole image. Cores are made equally large, at most this.
+        halo: the network's receptive radius in pixels.
+
+    Yields:
+        Tiles that cover the image once, row by row.
+
+    Raises:
+        ValueError: when a size is below 1 or the halo below 0.
+    """
+    if height < 1 or width < 1 or (tile_size is not None and tile_size < 1) or halo < 0:
+        raise ValueError(f"no tiles of {tile_size} with a halo of {halo} in an image of {height} x {width}.")
+    rows, columns = _spans(height, tile_size, halo), _spans(width, tile_size, halo)
+    for row, column in itertools.product(rows, columns):
+        yield Tile(*zip(row, column))
+
+
+def _spans(length: int, size: int | None, halo: int) -> list[tuple[slice, slice, slice]]:
+    count = 1 if size is None else -(-length // size)
+    edges = [length * index // count for index in range(count + 1)]
+    spans = []
+    for begin, end in itertools.pairwise(edges):
+        first, last = max(0, begin - halo), min(length, end + halo)
+        spans.append((slice(begin, end), slice(first, last), slice(begin - first, end - first)))
+    return spans

@@ -1,0 +1,150 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``Denoised``: denoising as one line of a MONAI pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends
+
+from .denoiser import DEFAULT_MEMORY
+from .function import denoise
+from .models import DEFAULT_MODEL
+
+__all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
+
+
+class Denoise(Transform):
+    """Denoise a channel-first image or volume; affine and metadata of a MetaTensor are kept.
+
+    Volumes are denoised slice by slice. The weights are loaded once in a process, on the first call.
+
+    Args:
+        model: a bundle's name, a bundle's folder or a weights file.
+        intensity_range: the values that stand for black and white; by default [0, 1] for floats and the dtype's range
+            for integers, so that it follows e.g. ``ScaleIntensityRange(b_min=0, b_max=1)``. ``(-1000, 1000)`` for CT
+            in Hounsfield units.
+        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
+        slice_axis: spatial axis (0, 1 or 2) along which a volume is cut into slices. None takes the one with the
+            largest spacing by a MetaTensor's affine, and the last one otherwise or when all are equal.
+        color: whether three channels are colours; other channels are denoised one by one, as grey images.
+        engine: see :func:`noisewise.denoise`, like the rest.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"auto"``.
+        device: where; the image's own device, or for arrays a GPU where there is one, when None.
+        tile_size: side of a tile in pixels, or None.
+        memory: working memory in bytes.
+    """
+
+    backend: ClassVar = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __init__(
+        self,
+        model: str | os.PathLike = DEFAULT_MODEL,
+        intensity_range: tuple[float, float] | None = None,
+        strength: float = 1.0,
+        slice_axis: int | None = None,
+        color: bool = True,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str | torch.device | None = None,
+        tile_size: int | None = None,
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
+        if slice_axis not in (None, 0, 1, 2):
+            raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {slice_axis!r}.")
+        self.slice_axis = slice_axis
+        self.color = color
+        # Keywords alone, so that a pipeline with this transform can be pickled for worker processes.
+        self.options = {
+            "model": model,
+            "intensity_range": intensity_range,
+            "strength": strength,
+            "engine": engine,
+            "precision": precision,
+            "device": device,
+            "tile_size": tile_size,
+            "memory": memory,
+        }
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Denoise.
+
+        Args:
+            img: ``(C, H, W)`` or ``(C, H, W, D)``.
+
+        Returns:
+            The denoised image: kind, dtype, shape, device and metadata of ``img``.
+
+        Raises:
+            ValueError: when ``img`` is neither, or as :func:`noisewise.denoise`.
+        """
+        if img.ndim not in (3, 4):
+            raise ValueError(f"expected (C, H, W) or (C, H, W, D), got shape {tuple(img.shape)}.")
+        values = img.as_tensor() if isinstance(img, MetaTensor) else img
+        is_color = self.color and img.shape[0] == 3
+        volume = values if img.ndim == 4 else values[..., None]
+        axis = 1 + (2 if img.ndim == 3 else self._axis(img))
+        # To slices, rows, columns, channels; grey channels are slices as well.
+        moved = np.moveaxis(volume, axis, 1) if isinstance(volume, np.ndarray) else volume.movedim(axis, 1)
+        if is_color:
+            slices = np.moveaxis(moved, 0, -1) if isinstance(moved, np.ndarray) else moved.movedim(0, -1)
+        else:
+            slices = moved.reshape(-1, *moved.shape[2:])
+        result = denoise(slices, color=is_color, **self.options)
+        if is_color:
+            result = np.moveaxis(result, -1, 0) if isinstance(result, np.ndarray) else result.movedim(-1, 0)
+        result = result.reshape(moved.shape)
+        result = np.moveaxis(result, 1, axis) if isinstance(result, np.ndarray) else result.movedim(1, axis)
+        result = result.reshape(tuple(img.shape))
+        if isinstance(img, MetaTensor):
+            return MetaTensor(result.contiguous()).copy_meta_from(img)
+        return np.ascontiguousarray(result) if isinstance(result, np.ndarray) else result.contiguous()
+
+    def _axis(self, img: NdarrayOrTensor) -> int:
+        if self.slice_axis is not None:
+            return self.slice_axis
+        if not isinstance(img, MetaTensor):
+            return 2
+        spacing = np.asarray(img.pixdim, np.float64)[:3]
+        return 2 if np.allclose(spacing, spacing[2], rtol=1e-3) else int(np.argmax(spacing))
+
+
+class Denoised(MapTransform):
+    """Dictionary version of :class:`Denoise`.
+
+    Args:
+        keys: channel-first images or volumes.
+        allow_missing_keys: don't raise when a key is missing.
+        options: those of :class:`Denoise`.
+
+    Example:
+        >>> from monai.transforms import Compose, LoadImaged, ScaleIntensityRanged
+        >>> pipeline = Compose([
+        ...     LoadImaged("image", ensure_channel_first=True),
+        ...     Denoised("image", intensity_range=(-1000, 1000)),
+        ... ])
+    """
+
+    backend: ClassVar = Denoise.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, **options: Any) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.denoise = Denoise(**options)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        """Denoise the image under each key. Returns: a copy of ``data`` with the denoised images."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.denoise(d[key])
+        return d
+
+
+DenoiseD = DenoiseDict = Denoised
