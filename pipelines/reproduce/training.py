@@ -234,15 +234,16 @@ def _marker(plan: TrainingPlan, record: Mapping[str, Any], folder: Path, manifes
         "images_seen": state["progress"]["iteration"] * plan.config["batch_size"],
         "epochs": state["progress"]["epoch"],
         "best": state.get("best"),
-        "device": device_name(_device(plan)),
+        "device": device_name(str(_parsed(plan, "device"))),
+        "amp_dtype": _parsed(plan, "amp_dtype"),
         "threads": torch.get_num_threads(),
         "versions": code_version(),
     }
 
 
-def _device(plan: TrainingPlan) -> str:
+def _parsed(plan: TrainingPlan, key: str) -> Any:
     # A copy, since a parser rewrites what it parses.
-    return str(ConfigParser(copy.deepcopy(dict(plan.config))).get_parsed_content("device"))
+    return ConfigParser(copy.deepcopy(dict(plan.config))).get_parsed_content(key)
 
 
 def _begin_words(folder: Path, plan: TrainingPlan) -> str:
