@@ -139,26 +139,27 @@ class Denoiser:
             raise ValueError(f"the intensity range {unit_range} is empty or not finite.")
         grey = slices.ndim == 3 or _has_equal_channels(slices)
         engine = self.engine(slices.dtype == np.uint8)
-        pixels = slices[0, ..., 0].size if slices.ndim == 4 else slices[0].size
+        pixels = slices.shape[1] * slices.shape[2]
         for index, tile in self._parts(slices.shape[:3], engine):
-            stored = slices[(index, *tile.window)]
-            stored = stored[..., :1] if grey and stored.ndim == 4 else stored if stored.ndim == 4 else stored[..., None]
+            stored = _with_channels(slices[(index, *tile.window)])[..., : 1 if grey else 3]
             scale = (-1, 1, 1, 1)
             begin, width = low[index].reshape(scale), (high - low)[index].reshape(scale)
-            unit = np.clip(((stored - begin) / width), 0.0, 1.0).astype(np.float32)
-            if not np.isfinite(unit).all():
+            if stored.dtype.kind == "f" and not np.isfinite(stored).all():
                 raise ValueError("the image holds NaN or infinite values.")
+            unit = np.clip((stored - begin) / width, 0.0, 1.0).astype(np.float32)
             denoised = np.moveaxis(engine(np.ascontiguousarray(np.moveaxis(unit, -1, 1))), 1, -1)
             inner = (slice(None), *tile.inner)
             removed = (unit[inner] - denoised[inner]) * (strength * width).astype(np.float32)
             if frozen is not None:
                 removed[frozen[(index, *tile.core)]] = 0
             part = _cast(stored[inner] - removed.astype(np.float64), slices.dtype, stored_range, stored[inner])
-            out[(index, *tile.core)] = part if slices.ndim == 4 else part[..., 0]
+            _with_channels(out[(index, *tile.core)])[...] = part
             if on_removed is not None:
-                on_removed(Removed(index, tile.core, removed if slices.ndim == 4 else removed[..., 0]))
+                shape = out[(index, *tile.core)].shape
+                values = removed[..., 0] if slices.ndim == 3 else np.broadcast_to(removed, shape)
+                on_removed(Removed(index, tile.core, values))
             if on_progress is not None:
-                on_progress(removed.shape[0] * removed.shape[1] * removed.shape[2] / pixels)
+                on_progress(part[..., 0].size / pixels)
         return out
 
     def _parts(self, shape: tuple[int, int, int], engine: Engine) -> Iterator[tuple[slice, Tile]]:
@@ -188,6 +189,11 @@ def _check_slices(slices: np.ndarray, strength: float) -> None:
         raise ValueError(f"expected real numbers, got {slices.dtype}.")
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"strength must lie in [0, 1], got {strength}.")
+
+
+def _with_channels(slices: np.ndarray) -> np.ndarray:
+    """A view with an axis of channels."""
+    return slices if slices.ndim == 4 else slices[..., None]
 
 
 def _has_equal_channels(slices: np.ndarray) -> bool:
