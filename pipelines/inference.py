@@ -11,18 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..data_manifest.discover import find_image_files, group_by_series, read_dicom_headers
 from ..transforms import denoised_path
+from ..transforms.intensity import negative_cause, negative_share
 
 __all__ = ["check_inference_items", "inference_items"]
 
 SHOWN = 10
-# An image with more than this share of its pixels below this value (in units of its range) was mapped wrongly;
-# resampled MRI has a little below zero, CT in Hounsfield units nearly all.
-LARGEST_NEGATIVE_SHARE = 0.1
-CLEARLY_NEGATIVE = -0.05
 
 
 def inference_items(
@@ -98,12 +93,9 @@ def check_inference_items(
         except Exception as error:
             problems.append(_reason(error, item["image"]))
             continue
-        negative = float((torch.as_tensor(image) < CLEARLY_NEGATIVE).float().mean())
-        if negative > LARGEST_NEGATIVE_SHARE:
-            problems.append(
-                f"{item['image']}: {negative:.0%} of its intensities are negative, outside the range that is "
-                "denoised; if they are Hounsfield units, pass --modality ct"
-            )
+        cause = negative_cause(negative_share(image))
+        if cause is not None:
+            problems.append(f"{item['image']}: {cause}")
     if problems:
         more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise ValueError("the images cannot be denoised:\n" + "\n".join(problems[:SHOWN]) + more)

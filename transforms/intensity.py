@@ -16,11 +16,23 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RepeatChannel
 
-__all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "ToGreyLevelsd", "intensity_range"]
+__all__ = [
+    "RepeatGrayscaled",
+    "ScaleFromUnitRanged",
+    "ScaleToUnitRanged",
+    "ToGreyLevelsd",
+    "intensity_range",
+    "negative_cause",
+    "negative_share",
+]
 
 CT_RANGE = (-1000.0, 1000.0)
 EIGHT_BIT_RANGE = (0.0, 255.0)
 UPPER_PERCENTILE = 99.9
+# An image with more than this share of its pixels below this value (in units of its range) was mapped wrongly;
+# resampled MRI has a little below zero, CT in Hounsfield units nearly all.
+LARGEST_NEGATIVE_SHARE = 0.1
+CLEARLY_NEGATIVE = -0.05
 
 
 def intensity_range(image: NdarrayOrTensor, stored_dtype: str, modality: str | None = None) -> tuple[float, float]:
@@ -49,6 +61,35 @@ def intensity_range(image: NdarrayOrTensor, stored_dtype: str, modality: str | N
             "state the intensity range."
         )
     return 0.0, high
+
+
+def negative_share(unit: NdarrayOrTensor) -> float:
+    """The share of clearly negative pixels.
+
+    Args:
+        unit: an image in units of its intensity range.
+
+    Returns:
+        A number in [0, 1].
+    """
+    return float((torch.as_tensor(unit) < CLEARLY_NEGATIVE).float().mean())
+
+
+def negative_cause(share: float) -> str | None:
+    """Why an image with so many clearly negative pixels cannot be denoised.
+
+    Args:
+        share: as :func:`negative_share` gives it.
+
+    Returns:
+        The cause, or None when there is none.
+    """
+    if share <= LARGEST_NEGATIVE_SHARE:
+        return None
+    return (
+        f"{share:.0%} of its intensities are negative, outside the range that is denoised; if they are Hounsfield "
+        "units, pass --modality ct"
+    )
 
 
 class ScaleToUnitRanged(MapTransform):

@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_MEMORY", "Denoiser", "Removed"]
 DEFAULT_MEMORY = 2 * 2**30
 LARGEST_BATCH = 8
 SMALLEST_TILE = 64
+BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ def _with_channels(slices: np.ndarray) -> np.ndarray:
 
 
 def _has_equal_channels(slices: np.ndarray) -> bool:
-    return all(bool((each[..., 1:] == each[..., :1]).all()) for each in slices)
+    # In bands, so that the comparison of a huge image needs no array of its size.
+    bands = (each[row : row + BAND_ROWS] for each in slices for row in range(0, slices.shape[1], BAND_ROWS))
+    return all(bool((band[..., 1:] == band[..., :1]).all()) for band in bands)
 
 
 def _cast(

@@ -84,10 +84,16 @@ def denoise(
 
 @lru_cache(maxsize=4)
 def cached_denoiser(
-    model: str, engine: str, precision: str, device: str | None, tile_size: int | None, memory: int
+    model: str,
+    engine: str,
+    precision: str,
+    device: str | None,
+    tile_size: int | None,
+    memory: int,
+    config: str | None = None,
 ) -> Denoiser:
     """A :class:`~noisewise.pipelines.denoising.Denoiser`, kept for the next call with the same arguments."""
-    return Denoiser(model, engine, precision, device, tile_size, memory)
+    return Denoiser(model, engine, precision, device, tile_size, memory, config)
 
 
 def array_range(dtype: np.dtype, model_name: str = DEFAULT_MODEL) -> tuple[float, float]:
