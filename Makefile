@@ -1,13 +1,20 @@
 # make train      install, then train, evaluate and draw on the images that come inside Python packages
 # make test       install, then run the core tests (about ten minutes, no root)
+# make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
 # make test-all   make test, then the integrations in environments of their own
+# make zoo        self-contained copies of the bundles for MONAI's model zoo, checked without noisewise (build/zoo)
+# make deploy-env test-deploy    the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB), and its tests
 PYTHON ?= python3
 VENV ?= .venv
+DEPLOY_VENV ?= .venv-deploy
 BIN := $(VENV)/bin
 EXTRAS := $(VENV)/extras
 INSTALLED := $(VENV)/.installed
+DEPLOY_INSTALLED := $(DEPLOY_VENV)/.installed
+LABEL_VENV ?= .venv-label
+LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
-.PHONY: train test test-all lint install clean
+.PHONY: train test test-all zoo lint install clean label-env label test-label deploy-env test-deploy
 
 install: $(INSTALLED)
 
@@ -15,7 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "noisewise needs Python 3.11 or newer; name it with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,onnx,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,fast,onnx,test]'
 	@touch $@
 
 train: $(INSTALLED)
@@ -30,8 +37,40 @@ test-all: test
 	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/pipelines/evaluation/test_references.py \
 		tests/pipelines/evaluation/test_bm3d_vst.py
 
+zoo: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m noisewise.pipelines.zoo --output build/zoo --environment .venv-zoo \
+		--constraints constraints.txt --schema tests/bundles/meta_schema_20240725.json
+
+# MONAI Label needs older numpy and pydicom than the core: noisewise is installed without its dependencies.
+label-env: $(LABEL_INSTALLED)
+
+$(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(LABEL_VENV)
+	$(LABEL_VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch \
+		--requirement pipelines/monai_label/requirements.txt
+	$(LABEL_VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+label: $(LABEL_INSTALLED)
+	@test -n '$(STUDIES)' || { echo 'name the folder of the images: make label STUDIES=folder'; exit 2; }
+	$(LABEL_VENV)/bin/python -m noisewise.pipelines.monai_label.serve '$(STUDIES)'
+
+test-label: $(LABEL_INSTALLED)
+	OMP_NUM_THREADS=1 $(LABEL_VENV)/bin/python -m pytest tests/pipelines/monai_label
+
+deploy-env: $(DEPLOY_INSTALLED)
+
+$(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt
+	$(PYTHON) -m venv $(DEPLOY_VENV)
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
+		--requirement pipelines/monai_deploy/requirements.txt 'pytest>=8' --editable .
+	@touch $@
+
+test-deploy: $(DEPLOY_INSTALLED)
+	OMP_NUM_THREADS=1 $(DEPLOY_VENV)/bin/python -m pytest tests/pipelines/monai_deploy
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(LABEL_VENV) $(DEPLOY_VENV) .venv-zoo build dist *.egg-info

@@ -1,0 +1,100 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a package's ``__init__.py``, and writing it for a part of the package's modules."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection
+
+__all__ = ["init_exports", "names_used_by", "trimmed_init"]
+
+LAZY = "__getattr__"  # names found on first use belong to the whole package, not to a part of it
+
+
+def init_exports(source: str) -> dict[str, str]:
+    """What an ``__init__.py`` offers.
+
+    Args:
+        source: its text.
+
+    Returns:
+        Names at its top level; the dotted name below the package that each is imported from, ``""`` for those that
+        the file defines itself or takes from elsewhere.
+    """
+    exports = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                own = node.level == 1
+                exports[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}".lstrip(".") if own else ""
+        elif isinstance(node, ast.Import):
+            exports |= {(alias.asname or alias.name).partition(".")[0]: "" for alias in node.names}
+        else:
+            exports |= dict.fromkeys(_defined(node), "")
+    exports.pop(LAZY, None)
+    return exports
+
+
+def names_used_by(source: str) -> set[str]:
+    """Names that an ``__init__.py`` itself uses when it is imported, beyond handing them on."""
+    return {
+        node.id
+        for statement in ast.parse(source).body
+        if not _is_import(statement) and not _is_lazy(statement)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def trimmed_init(source: str, kept: Collection[str]) -> str:
+    """An ``__init__.py`` without the imports of modules that are not there.
+
+    Args:
+        source: its text.
+        kept: names of the package's modules that stay, such as ``"two_stage"``.
+
+    Returns:
+        The text with ``__all__`` cut to what is left.
+    """
+    tree, lines = ast.parse(source), source.splitlines()
+    used, names, listed = names_used_by(source), [], None
+    for node in tree.body:
+        keep = True
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            keep = any((node.module or alias.name).partition(".")[0] in kept for alias in node.names)
+        elif _is_import(node):
+            keep = any((alias.asname or alias.name) in {*used, "annotations"} for alias in node.names)
+        elif _is_lazy(node):
+            keep = False
+        elif "__all__" in _defined(node):
+            listed, keep = node, False
+        if keep:
+            names += [alias.asname or alias.name for alias in node.names] if _is_import(node) else _defined(node)
+        else:
+            lines[node.lineno - 1 : node.end_lineno] = [None] * (node.end_lineno - node.lineno + 1)
+    if listed is not None:
+        left = [name for name in ast.literal_eval(listed.value) if name in names]
+        if left:
+            lines[listed.lineno - 1] = "\n".join(["__all__ = [", *(f'    "{name}",' for name in left), "]"])
+    text = "\n".join(line for line in lines if line is not None)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [node.target.id]
+    return []
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def _is_lazy(node: ast.stmt) -> bool:
+    return LAZY in _defined(node)
