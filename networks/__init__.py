@@ -6,6 +6,7 @@ from .cae import ConvolutionalAutoencoder
 from .dae import DAE
 from .dncnn import DnCNN, MCDnCNN
 from .grayscale import GrayscaleDenoiser, fold_to_grayscale
+from .inference import fast_inference_network
 from .mid_dran import MIDDRAN, DynamicConvolution, NoiseGate
 from .mmd import MMD
 from .nen import NoiseEstimationNetwork
@@ -40,5 +41,6 @@ __all__ = [
     "RestormerDenoiser",
     "TwoStageDenoiser",
     "TwoStageWithoutAttention",
+    "fast_inference_network",
     "fold_to_grayscale",
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .denoise_cli import denoise
 from .evaluate_cli import evaluate
 from .manifest_cli import app as manifest_app
 from .reproduce_cli import app as reproduce_app
@@ -18,6 +19,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.add_typer(manifest_app, name="manifest")
 app.add_typer(reproduce_app, name="reproduce")
+app.command()(denoise)
 app.command()(evaluate)
 
 

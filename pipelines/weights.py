@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import nn
@@ -39,8 +40,9 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
 
     Args:
         network: gets the weights, on the device and in the dtype that it has.
-        path: a ``state_dict``, or a checkpoint that holds one under ``"network"`` or ``"model"``. A ``"module."``
-            prefix, as parallel training writes it, is dropped.
+        path: a ``state_dict``, or a checkpoint that holds one under ``"network"`` or ``"model"``; or a TorchScript
+            export, of which nothing but the weights is used. A ``"module."`` prefix, as parallel
+            training writes it, is dropped.
 
     Returns:
         SHA-256 of the file, 64 hexadecimal digits.
@@ -61,6 +63,8 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
 
 def _unpickle(content: bytes, path: str | os.PathLike) -> Any:
     try:
+        if _is_torchscript(content):
+            return dict(torch.jit.load(io.BytesIO(content), map_location="cpu").state_dict())
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -69,6 +73,13 @@ def _unpickle(content: bytes, path: str | os.PathLike) -> Any:
     except Exception as error:  # torch raises half a dozen types on damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(path, f"is no PyTorch checkpoint: {reason}") from error
+
+
+def _is_torchscript(content: bytes) -> bool:
+    """Whether a file is a program with its weights, as ``monai.bundle ckpt_export`` writes it."""
+    file = io.BytesIO(content)
+    # Only a program has constants.
+    return is_zipfile(file) and any(name.endswith("/constants.pkl") for name in ZipFile(file).namelist())
 
 
 def _state_dict(loaded: Any, path: str | os.PathLike) -> dict[str, torch.Tensor]:

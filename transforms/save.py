@@ -21,7 +21,7 @@ from PIL import ExifTags, Image
 from ..atomic import atomic_path
 from .load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
 
-__all__ = ["SaveDenoisedd", "denoised_path", "save_like_input"]
+__all__ = ["SaveDenoisedd", "denoised_path", "save_like_input", "write_nifti"]
 
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 NIFTI_MILLIMETRES = 2
@@ -87,7 +87,7 @@ def save_like_input(
     """
     path = Path(path)
     family = denoised_path(meta["filename_or_obj"], "").name.lower()
-    writers = {(".png",): _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: _write_nifti}
+    writers = {(".png",): _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
     suffixes, write = next(item for item in writers.items() if family.endswith(item[0]))
     if not path.name.lower().endswith(suffixes):
         raise ValueError(f"{path}: what came from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
@@ -96,6 +96,32 @@ def save_like_input(
     with atomic_path(path) as temporary:
         write(convert_data_type(image, np.ndarray)[0], meta, temporary)
     return path
+
+
+def write_nifti(image: NdarrayOrTensor, meta: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Write an image of any format as NIfTI: float32, with the affine that it was read with.
+
+    Args:
+        image: ``(C, X, Y)`` or ``(C, X, Y, Z)``; the channels of a colour image become the last axis.
+        meta: as :class:`~noisewise.transforms.load.LoadMedicalImage` gives it.
+        path: the output, ``.nii`` or ``.nii.gz``.
+    """
+    array = convert_data_type(image, np.ndarray)[0]
+    affine = np.asarray(meta["affine"], dtype=np.float64)
+    from_nifti = str(meta["filename_or_obj"]).lower().endswith(NIFTI_SUFFIXES)
+    if array.ndim == 3:
+        # A flat image keeps a third axis, and with it its spacing, unless the input had none.
+        if not from_nifti:
+            affine = _slice_affine(affine)
+        if not from_nifti or len(meta["spatial_shape"]) > 2:
+            array = array[..., None]
+    image = NibabelWriter.create_backend_obj(
+        array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1), affine=affine, dtype=np.float32
+    )
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETRES))
+    image.to_filename(path)
 
 
 class SaveDenoisedd(MapTransform):
@@ -193,24 +219,6 @@ def _write_tiff(array: np.ndarray, meta: Mapping[str, Any], path: Path) -> None:
         metadata=None,
         **resolution,
     )
-
-
-def _write_nifti(array: np.ndarray, meta: Mapping[str, Any], path: Path) -> None:
-    affine = np.asarray(meta["affine"], dtype=np.float64)
-    from_nifti = str(meta["filename_or_obj"]).lower().endswith(NIFTI_SUFFIXES)
-    if array.ndim == 3:
-        # A flat image keeps a third axis, and with it its spacing, unless the input had none.
-        if not from_nifti:
-            affine = _slice_affine(affine)
-        if not from_nifti or len(meta["spatial_shape"]) > 2:
-            array = array[..., None]
-    image = NibabelWriter.create_backend_obj(
-        array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1), affine=affine, dtype=np.float32
-    )
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETRES))
-    image.to_filename(path)
 
 
 def _slice_affine(affine: np.ndarray) -> np.ndarray:

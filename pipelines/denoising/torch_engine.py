@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...networks import GrayscaleDenoiser, TwoStageDenoiser, fold_to_grayscale
+from ...networks import GrayscaleDenoiser, TwoStageDenoiser, fast_inference_network, fold_to_grayscale
 
-__all__ = ["TorchEngine", "grey_network"]
+__all__ = ["TorchEngine", "grey_network", "inference_networks"]
 
 
 def grey_network(network: nn.Module) -> nn.Module:
@@ -25,8 +25,26 @@ def grey_network(network: nn.Module) -> nn.Module:
     return GrayscaleDenoiser(network)
 
 
+def inference_networks(network: nn.Module, precision: str) -> dict[int, nn.Module]:
+    """What an engine runs: copies of the network for colour and for grey images, in their fastest equal forms.
+
+    Args:
+        network: maps ``(B, 3, H, W)`` to the same shape.
+        precision: ``"float32"`` or ``"bfloat16"``; in the latter the form is kept, since partial sums would be rounded.
+
+    Returns:
+        Networks in evaluation mode by their number of channels, 3 and 1.
+    """
+    colour = deepcopy(network).eval().requires_grad_(False)
+    grey = grey_network(colour)
+    if precision == "float32" and isinstance(network, TwoStageDenoiser):
+        colour = fast_inference_network(colour)
+        grey = fast_inference_network(grey) if isinstance(grey, TwoStageDenoiser) else GrayscaleDenoiser(colour)
+    return {3: colour, 1: grey.eval().requires_grad_(False)}
+
+
 class TorchEngine:
-    """Runs a network in PyTorch, in ``channels_last``.
+    """Runs a network in PyTorch, in ``channels_last``; bfloat16 is autocast. Untested on CUDA.
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape; a copy of it is run.
@@ -40,10 +58,9 @@ class TorchEngine:
     def __init__(self, network: nn.Module, precision: str = "float32", device: str | torch.device = "cpu") -> None:
         self.precision = precision
         self.device = torch.device(device)
-        colour = deepcopy(network).eval()
         self.networks = {
-            channels: each.eval().to(self.device, memory_format=torch.channels_last)
-            for channels, each in ((3, colour), (1, grey_network(colour)))
+            channels: each.to(self.device, memory_format=torch.channels_last)
+            for channels, each in inference_networks(network, precision).items()
         }
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -138,7 +138,8 @@ def order_planes(paths: Sequence[Path], planes: Sequence[Plane], allow_gaps: boo
         for index in np.flatnonzero((steps > 1.5) & (np.abs(steps - np.rint(steps)) < WHOLE_NUMBER)):
             before, after = paths[order[index]], paths[order[index + 1]]
             missing = int(np.rint(steps[index])) - 1
-            raise FormatError(after, f"{missing} slices are missing between it and {before.name} of its series.")
+            count = "a slice is" if missing == 1 else f"{missing} slices are"
+            raise FormatError(after, f"{count} missing between it and {before.name} of its series.")
     return order
 
 

@@ -42,6 +42,19 @@ def test_accepted_forms_give_the_weights_and_the_files_digest(tmp_path, wrap):
         assert torch.equal(target.state_dict()[name], value)
 
 
+@pytest.mark.parametrize("kind", ["script", "trace"])
+def test_the_weights_of_a_torchscript_export_are_taken(tmp_path, kind):
+    source, target = small(0), small(1)
+    path = tmp_path / "model.ts"
+    made = torch.jit.script(source) if kind == "script" else torch.jit.trace(source, torch.zeros(1, 3, 8, 8))
+    made.save(path)
+    assert load_weights(target, path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value)
+    with pytest.raises(WeightsError, match="the weights do not fit the network; missing"):
+        load_weights(small(num_blocks=2), path)
+
+
 class Boobytrap:
     def __reduce__(self):
         return os.system, ("touch exploded",)
