@@ -1,0 +1,84 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which values of a file stand for black and white: the manifest's rule, one mapping for a whole series."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...transforms.intensity import intensity_range, negative_cause, negative_share
+from ..formats.stack import FormatError, ImageStack
+
+__all__ = ["stack_range", "stored_limits"]
+
+# Of larger stacks every so many-th value is taken: as float32 this many take 128 MiB.
+LARGEST_SAMPLE = 2**25
+
+
+def stack_range(
+    stack: ImageStack, modality: str | None = None, stated: tuple[float, float] | None = None
+) -> tuple[float, float] | None:
+    """The real values that stand for 0 and 1, found from all slices.
+
+    Args:
+        stack: what was read. Its frozen pixels do not count.
+        modality: ``"ct"`` for Hounsfield units; the stack's own when None.
+        stated: the range, where the user states it.
+
+    Returns:
+        ``(low, high)``; None for an image without contrast, which holds nothing to remove.
+
+    Raises:
+        FormatError: when the rule gives no range, or one that more than a tenth of the pixels lies clearly below.
+    """
+    if _is_constant(stack.slices):
+        return None
+    if stated is not None:
+        return stated
+    modality = modality or stack.modality
+    trivial = np.all(np.equal(stack.slope, 1)) and np.all(np.equal(stack.intercept, 0))
+    if stack.eight_bit and trivial:
+        return intensity_range(stack.slices, "uint8")
+    values = _sample(stack)
+    if not values.size:
+        return None
+    try:
+        low, high = intensity_range(values, values.dtype.name, modality)
+    except ValueError as error:
+        raise FormatError(stack.name, str(error)) from error
+    if (modality or "").lower() != "ct":
+        cause = negative_cause(negative_share((values - low) / (high - low)))
+        if cause is not None:
+            raise FormatError(stack.name, cause)
+    return low, high
+
+
+def stored_limits(stack: ImageStack, real_range: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The stored values that stand for black and white.
+
+    Args:
+        stack: what was read; where its details say ``inverted``, black is the high value.
+        real_range: as :func:`stack_range` gives it.
+
+    Returns:
+        Two numbers, or two arrays ``(N,)`` where the slices differ in slope or intercept.
+    """
+    black, white = reversed(real_range) if stack.details.get("inverted") else real_range
+    slope, intercept = (np.asarray(value, np.float64) for value in (stack.slope, stack.intercept))
+    return (black - intercept) / slope, (white - intercept) / slope
+
+
+def _is_constant(slices: np.ndarray) -> bool:
+    return all(bool((each == slices.flat[0]).all()) for each in slices)
+
+
+def _sample(stack: ImageStack) -> np.ndarray:
+    """The real values of a stack, slice by slice."""
+    step = -(-stack.slices.size // LARGEST_SAMPLE)
+    parts = []
+    for index in range(len(stack.slices)):
+        values = stack.real(index)
+        if stack.frozen is not None:
+            values = values[~stack.frozen[index]]
+        parts.append(values.reshape(-1)[index % step :: step])
+    return np.concatenate(parts)
