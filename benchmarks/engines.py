@@ -5,12 +5,15 @@
     python benchmarks/engines.py [--repeats 7] [--threads 2] [--sizes 256x256x3 256x256x1 512x512x1] [--compile]
     python benchmarks/engines.py --memory
     python benchmarks/engines.py --large 8192 [--engine auto]
+    python benchmarks/engines.py --series 100 [--engine auto]
 
 The first form prints a Markdown table. All rows are timed in turn, again and again in one run, so that another load on
 the machine meets all of them; each figure is the median of the repeats after one that is not counted. On a machine that
 is busy otherwise, ``--threads 1 --cpu-time`` counts only the time that the processor spent on it. ``--memory``
 measures the engines' ``bytes_per_pixel``, each in a process of its own. ``--large`` denoises one square grey image in
-tiles, and prints the time and the memory beyond input and output.
+tiles, and prints the time and the memory beyond input and output. ``--series`` makes a DICOM series of so many slices
+of 512 x 512 pixels, denoises it as ``noisewise denoise`` does, and prints the whole time from reading to writing
+against the time that the network alone took within it.
 """
 
 from __future__ import annotations
@@ -27,9 +30,13 @@ from collections.abc import Callable
 from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pydicom
 import torch
+from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 from rich.console import Console
 from rich.progress import Progress, track
 from torch import nn
@@ -39,6 +46,9 @@ from noisewise.networks import ResidualDenseBlock, fast_inference_network
 from noisewise.pipelines.denoising.denoiser import Denoiser
 from noisewise.pipelines.denoising.engine import EngineError, has_native_bfloat16, load_engine
 from noisewise.pipelines.denoising.models import load_model
+from noisewise.pipelines.denoising.options import DenoisingOptions
+from noisewise.pipelines.denoising.run import denoise_found
+from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.denoising.torch_engine import grey_network
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -207,6 +217,44 @@ def denoise_large(side: int, engine: str, threads: int, console: Console) -> Non
           f"{(peak_resident() - before) / 2**20:.0f} MiB (allowed: {denoiser.memory / 2**20:.0f} MiB)")
 
 
+def denoise_series(count: int, engine: str, threads: int) -> None:
+    """Denoise a DICOM series from file to file; print the time, and that of the network alone."""
+    with TemporaryDirectory() as folder:
+        write_series(Path(folder, "in"), count)
+        options = DenoisingOptions(engine=engine, precision="float32", device="cpu")
+        denoiser = options.denoiser("ct")
+        run, inside = denoiser.engine(), []
+        run(np.zeros((1, 1, 512, 512), np.float32))
+
+        def timed(images: np.ndarray) -> np.ndarray:
+            begin = time.perf_counter()
+            result = run(images)
+            inside.append(time.perf_counter() - begin)
+            return result
+
+        timed.name, timed.precision, timed.bytes_per_pixel = run.name, run.precision, run.bytes_per_pixel
+        denoiser._engines["float32"] = timed
+        begin = time.perf_counter()
+        (outcome,) = denoise_found(find_sources(Path(folder, "in"), Path(folder, "out")), options)
+        took = time.perf_counter() - begin
+        assert outcome.state == "done", outcome.failures
+    print(f"DICOM series of {count} slices of 512 x 512, engine {run.name}, {threads} threads: {took:.1f} s from "
+          f"reading to writing, of which the network {sum(inside):.1f} s: {took / sum(inside):.3f} x")
+
+
+def write_series(folder: Path, count: int) -> None:
+    """A CT series made of pydicom's small slice, tiled."""
+    folder.mkdir()
+    dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    pixels, series = np.tile(dataset.pixel_array, (4, 4)), generate_uid()
+    dataset.Rows, dataset.Columns, dataset.SeriesInstanceUID = *pixels.shape, series
+    for index in range(count):
+        dataset.PixelData = (pixels + index).tobytes()
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.InstanceNumber, dataset.ImagePositionPatient = index + 1, [0, 0, index]
+        dataset.save_as(folder / f"{index:03d}.dcm")
+
+
 def describe() -> str:
     """The machine and the versions that figures belong to."""
     cpu, sets = platform.processor() or platform.machine(), []
@@ -237,7 +285,8 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="measure torch.compile too; it needs a C++ compiler")
     parser.add_argument("--memory", action="store_true", help="measure memory per pixel instead")
     parser.add_argument("--large", type=int, metavar="SIDE", help="denoise one large image instead")
-    parser.add_argument("--engine", default="auto", help="of --large")
+    parser.add_argument("--series", type=int, metavar="SLICES", help="denoise a DICOM series instead")
+    parser.add_argument("--engine", default="auto", help="of --large and --series")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # the engine that a process of --memory measures
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -254,6 +303,8 @@ def main() -> None:
             subprocess.run(command, check=True)
     elif arguments.large:
         denoise_large(arguments.large, arguments.engine, arguments.threads, console)
+    elif arguments.series:
+        denoise_series(arguments.series, arguments.engine, arguments.threads)
     else:
         for size in arguments.sizes:
             height, width, channels = map(int, size.split("x"))

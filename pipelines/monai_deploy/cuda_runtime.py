@@ -1,0 +1,30 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The CUDA runtime library that Holoscan is linked against, on machines where no CUDA is installed."""
+
+from __future__ import annotations
+
+import ctypes
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["preload_cuda_runtime"]
+
+LIBRARY = Path("cu13", "lib", "libcudart.so.13")
+
+
+def preload_cuda_runtime() -> bool:
+    """Load the library from the package ``nvidia-cuda-runtime``, which no linker path leads to.
+
+    It needs neither a GPU nor a driver.
+
+    Returns:
+        Whether the package is installed; where it is not, Holoscan finds the system's library or says what it lacks.
+    """
+    namespace = find_spec("nvidia")
+    for folder in () if namespace is None else namespace.submodule_search_locations:
+        path = Path(folder, LIBRARY)
+        if path.exists():
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+            return True
+    return False
