@@ -48,8 +48,6 @@ def no_image_cause(header: Dataset) -> str | None:
     kind = UID(str(header.get("SOPClassUID") or ""))
     if kind and not kind.is_private and kind.name != kind and "Image Storage" not in kind.name:
         return f"is no image but {kind.name.removesuffix(' Storage')}."
-    if not kind and "Rows" not in header:
-        return "is no DICOM image."
     return None
 
 
@@ -63,9 +61,16 @@ def check_image(path: Path, header: FileDataset) -> None:
     Raises:
         FormatError: that names the cause.
     """
-    cause = no_image_cause(header) or _syntax_cause(header) or _pixel_cause(header) or _meaning_cause(header)
-    if cause is not None:
-        raise FormatError(path, cause)
+    for find_cause in (no_image_cause, _damage_cause, _syntax_cause, _pixel_cause, _meaning_cause):
+        cause = find_cause(header)
+        if cause is not None:
+            raise FormatError(path, cause)
+
+
+def _damage_cause(header: Dataset) -> str | None:
+    if "SOPClassUID" not in header and "Rows" not in header:
+        return "is no DICOM image, or was cut off before it says what it holds."
+    return None
 
 
 def frame_count(header: Dataset) -> int:

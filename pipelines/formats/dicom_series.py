@@ -83,7 +83,7 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
     * series of several volumes (echoes, phases, b-values) under one number, which become one group a volume, where
       one attribute tells the volumes apart.
 
-    Files that cannot be read stand alone, for the reader to name with their cause.
+    Files that cannot be read, or do not say what they are, stand alone, for the reader to name with their cause.
 
     Args:
         paths: files with DICOM's preamble or name.
@@ -95,7 +95,8 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
     for path in sorted(map(Path, paths)):
         try:
             header = read_dataset(path, pixels=False, tags=list(TAGS))
-            cause, key = no_image_cause(header), _series_key(path, header)
+            cause = no_image_cause(header)
+            key = _series_key(path, header) if "SOPClassUID" in header else (path,)
         except (FormatError, ValueError, TypeError):  # values of no sense
             header, cause, key = Dataset(), None, (path,)
         if cause is not None:

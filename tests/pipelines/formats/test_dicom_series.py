@@ -10,6 +10,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from noisewise.pipelines.formats.dicom import group_dicom, read_dicom
+from noisewise.pipelines.formats.stack import FormatError
 
 
 def names(groups) -> list[str]:
@@ -38,15 +39,16 @@ def test_files_that_are_no_images_are_named_with_the_reason(tmp_path, dicom_slic
     (tmp_path / "noise.dcm").write_bytes(b"no DICOM " * 99)
     (tmp_path / "empty.dcm").write_bytes(b"")
     groups = group_dicom(tmp_path.iterdir())
-    # What is empty stands alone: the reader says what is wrong with it.
-    assert names(groups) == ["a", "empty"]
+    # What is damaged stands alone: the reader says what is wrong with it.
+    assert names(groups) == ["a", "empty", "noise"]
     assert {path.name: cause for path, cause in groups.no_images.items()} == {
         "test-SR.dcm": "is no image but Comprehensive SR.",
         "DICOMDIR": "is a DICOMDIR, an index of other files.",
         "rtplan.dcm": "is no image but RT Plan.",
         "liver_1frame.dcm": "is no image but Segmentation.",
-        "noise.dcm": "is no DICOM image.",
     }
+    with pytest.raises(FormatError, match=r"noise\.dcm: is no DICOM image, or was cut off"):
+        read_dicom([tmp_path / "noise.dcm"])
 
 
 @pytest.mark.parametrize(

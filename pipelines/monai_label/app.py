@@ -1,0 +1,210 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The app: each bundle with weights is a model, and the studies can be gone through by their noise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastapi import HTTPException
+from monailabel.config import settings
+from monailabel.datastore.dicom import DICOMWebDatastore
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from .denoising_task import DenoisingTask, trained_bundles
+from .noisiest_first import NoisiestFirst
+from .refusals import install_refusals, require_plain_name
+from .studies import StudiesDatastore, is_image
+from .uploads import discard_upload, keep_uploads_in
+
+__all__ = ["DenoisingApp"]
+
+UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+
+# They log ids, file names and headers, all of which may name a patient. In the process of a batch, MONAI Label's own
+# module is the main one.
+for name in ("monailabel", "dicomweb_client", "__main__"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class DenoisingApp(MONAILabelApp):
+    """Denoising as models of a MONAI Label server.
+
+    Args:
+        app_dir: the app's folder; what clients send and get lies in its ``tmp`` meanwhile.
+        studies: the folder of the images, or the address of a DICOMweb server.
+        conf: options of the server's command line: ``cors true`` lets web pages of other origins read the answers.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self._uploads = keep_uploads_in(Path(app_dir, "tmp"))
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="noisewise",
+            description="Denoising of medical images",
+            version="1.0",
+        )
+        install_refusals(cors=conf.get("cors", "").lower() == "true")
+
+    def init_datastore(self) -> Datastore:
+        """The studies: a folder, or what the base class knows at other addresses."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudiesDatastore(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """A model for each bundle."""
+        return {bundle: DenoisingTask(bundle) for bundle in trained_bundles()}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """MONAI Label's own strategies and ``noisiest_first``."""
+        return {**super().init_strategies(), "noisiest_first": NoisiestFirst()}
+
+    def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Denoise one image.
+
+        Args:
+            request: ``model``; ``image``, an id or a path below the studies; and the options of
+                :class:`~noisewise.pipelines.monai_label.options.DenoisingOptions`. With ``save_label`` the result is
+                kept in the studies under ``label_tag``.
+            datastore: the studies, when not the app's own.
+
+        Returns:
+            What the base class returns: ``file``, ``label``, ``tag`` and ``params``.
+
+        Raises:
+            HTTPException: 404 for a model or image that is not known, 400 for a path outside of the studies and a
+                result that cannot be kept, 422 for an option that is wrong and an image that cannot be denoised.
+        """
+        datastore = datastore or self.datastore()
+        image_id = request.get("image")
+        if not isinstance(image_id, str) or not image_id or "\0" in image_id:
+            raise HTTPException(400, "no image: its id is missing, or there is no such session.")
+        tag = request.get("label_tag", DefaultLabelTag.ORIGINAL.value)
+        try:
+            self._require("model", request.get("model"), self._infers)
+            require_plain_name("label_tag", tag)
+            if request.get("save_label") and isinstance(datastore, DICOMWebDatastore):
+                raise HTTPException(400, "save_label: results are kept beside studies in a folder only.")
+            answer = super().infer({**request, "image": self._locate(image_id, datastore)}, datastore)
+        except Exception as error:
+            discard_upload(image_id)
+            if isinstance(error, ValueError):
+                raise HTTPException(422, str(error)) from None
+            raise
+        if request.get("save_label") and image_id in datastore.list_images():
+            kept = {"model": request["model"], "params": answer["params"]}
+            answer["label"] = datastore.save_label(image_id, answer["file"], tag, kept)
+        return answer
+
+    def batch_infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Denoise many images and keep each result in the studies, under ``label_tag``.
+
+        Args:
+            request: ``model``; ``images``, a list of ids, or ``all``, ``labeled`` or ``unlabeled``; and the options of
+                :meth:`infer`.
+            datastore: the studies, when not the app's own.
+
+        Returns:
+            By id: what :meth:`infer` returns, or the reason under ``error``; one bad image does not stop the others.
+
+        Raises:
+            HTTPException: 404 for a model that is not known.
+        """
+
+        def infer_or_reason(request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+            try:
+                return self.infer(request, datastore)
+            except HTTPException as error:
+                return {"error": error.detail}
+
+        self._require("model", request.get("model"), self._infers)
+        if not torch.cuda.is_available():
+            # MONAI Label would look for a GPU all the same.
+            request = {**request, "multi_gpu": False}
+        return self._batch_infer(request, datastore or self.datastore(), infer_or_reason)
+
+    def infer_wsi(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Refuse whole slides, whose path MONAI Label would open wherever on the server it lies (HTTPException 404)."""
+        raise HTTPException(404, "whole slides are not denoised; images are, at /infer/MODEL.")
+
+    def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose the next image.
+
+        Args:
+            request: ``strategy``, and what that takes.
+
+        Returns:
+            The image's ``id`` and ``path``, and what the strategy says of it; empty when there is none.
+
+        Raises:
+            HTTPException: 404 for a strategy that is not known.
+        """
+        self._require("strategy", request.get("strategy") or "random", self._strategies)
+        return super().next_sample(request)
+
+    def _init_dicomweb_datastore(self) -> Datastore:
+        # A series stays DICOM: of the NIfTI file that it would be made, nobody could tell that it holds HU.
+        settings.MONAI_LABEL_DICOMWEB_CONVERT_TO_NIFTI = False
+        return super()._init_dicomweb_datastore()
+
+    def _download_dcmqi_tools(self) -> None:
+        """Programs that write DICOM segmentations, from elsewhere: there are none here."""
+
+    @staticmethod
+    def _require(what: str, name: Any, known: Mapping[str, Any]) -> None:
+        if name not in known:
+            raise HTTPException(404, f"no {what} {name!r}; there are {', '.join(sorted(known))}.")
+
+    def _locate(self, image: str, datastore: Datastore) -> str:
+        """The path of an image: one of the datastore's, or one below a folder that the server serves."""
+        if isinstance(datastore, DICOMWebDatastore):
+            served, path = [], _series_folder(image, datastore)
+        else:
+            served, path = [os.path.realpath(self.studies)], _image_path(image, datastore)
+        if path:
+            return path
+        served.append(self._uploads)
+        if self.sessions() is not None:
+            served.append(os.path.realpath(self.sessions().store_path))
+        path = Path(os.path.realpath(os.path.join(self.studies, image)))
+        if any(Path(folder) in path.parents for folder in served):
+            if path.is_file() or is_image(path):
+                return str(path)
+        elif os.sep in image:
+            raise HTTPException(400, "the image's path leads out of the studies; name the image by its id.")
+        raise HTTPException(404, f"no image {image!r} in the studies.")
+
+
+def _image_path(image: str, datastore: Datastore) -> str:
+    path = datastore.get_image_uri(image)
+    if not os.path.exists(path) and hasattr(datastore, "refresh"):
+        datastore.refresh()  # it may have come or gone since
+        path = datastore.get_image_uri(image)
+    return path
+
+
+def _series_folder(series: str, datastore: DICOMWebDatastore) -> str:
+    """The folder that a series is brought to; empty when there is no such series."""
+    if not UID.fullmatch(series):
+        return ""
+    try:
+        return datastore.get_image_uri(series)
+    except IndexError:  # of the empty list of series that have this UID
+        return ""

@@ -1,0 +1,116 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One model as MONAI Label's inference task."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.data import MetaTensor
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from ...bundles import bundle_path
+from ...transforms.load import NIFTI_SUFFIXES
+from ...transforms.save import write_nifti
+from ..denoising import load_model
+from ..denoising.transform import Denoise
+from .images import black_and_white, read_image
+from .options import DenoisingOptions, default_options
+
+__all__ = ["DenoisingTask", "trained_bundles"]
+
+
+def trained_bundles() -> list[str]:
+    """The names of the package's bundles that come with weights, sorted."""
+    weights = bundle_path("multimodal_denoising").parent.glob("*/models/model.pt")
+    return sorted(path.parent.parent.name for path in weights)
+
+
+class DenoisingTask(InferTask):
+    """Denoises a 2-D image, a volume or a DICOM series, a volume slice by slice.
+
+    MONAI Label's ``BasicInferTask`` is not used: its chain of transforms, sliding window and writer adds nothing to
+    ``Denoise``, its writer loses shears and the spacing of flat images, and it logs the path of each image.
+
+    Args:
+        bundle: the name of a bundle of this package.
+    """
+
+    def __init__(self, bundle: str) -> None:
+        super().__init__(
+            type=InferType.OTHERS,
+            labels=None,
+            dimension=3,
+            description=f"Denoises images and volumes with the bundle {bundle}",
+            config=default_options(),
+        )
+        self.bundle = bundle
+
+    def is_valid(self) -> bool:
+        """Whether the weights are there."""
+        return self.bundle in trained_bundles()
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Denoise.
+
+        Args:
+            request: ``image``, the path of a file or DICOM folder; for the rest see :class:`DenoisingOptions`.
+
+        Returns:
+            The path of the result, a NIfTI file in float32 with the image's affine and shape (DICOM and flat pictures
+            get a third axis, colours are the last one), which the caller removes; and what was done.
+
+        Raises:
+            ValueError: when an option is wrong or the image cannot be denoised.
+        """
+        options = DenoisingOptions.of_request(request)
+        path = request["image"]
+        times = [time.monotonic()]
+        image = read_image(path)
+        limits = black_and_white(image, path, options)
+        times.append(time.monotonic())
+        result = image if limits is None else self._denoise(image, path, limits, options)
+        times.append(time.monotonic())
+        file = _new_file(options.result_extension)
+        try:
+            write_nifti(result, image.meta, file)
+        except BaseException:
+            Path(file).unlink(missing_ok=True)
+            raise
+        times.append(time.monotonic())
+        pre, infer, write = (round(after - before, 3) for before, after in itertools.pairwise(times))
+        return file, {
+            "label_names": [],
+            "model": self.bundle,
+            "weights_sha256": load_model(self.bundle).digest,
+            "strength": options.strength,
+            "intensity_range": limits,
+            "latencies": {"pre": pre, "infer": infer, "write": write, "total": round(times[-1] - times[0], 3)},
+        }
+
+    def _denoise(
+        self, image: MetaTensor, path: str, limits: tuple[float, float], options: DenoisingOptions
+    ) -> MetaTensor:
+        # The network does not treat rows as it treats columns. Pictures and DICOM slices have rows, which MONAI reads
+        # as the second axis; a NIfTI array is denoised as it is, as by Denoised in any pipeline.
+        has_rows = not path.lower().endswith(NIFTI_SUFFIXES)
+        denoise = Denoise(
+            self.bundle,
+            intensity_range=limits,
+            strength=options.strength,
+            slice_axis=2 if has_rows else None,
+            device=options.device,
+        )
+        return denoise(image.swapaxes(1, 2)).swapaxes(1, 2) if has_rows else denoise(image)
+
+
+def _new_file(extension: str) -> str:
+    handle, path = tempfile.mkstemp(suffix=extension)
+    os.close(handle)
+    return path

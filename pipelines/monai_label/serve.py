@@ -1,0 +1,73 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Start the MONAI Label server with this app, reachable from this machine alone unless told otherwise.
+
+``monailabel start_server --app FOLDER`` runs the app as well, but by default listens on every network, and writes into
+the app's folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["main", "server_arguments"]
+
+
+def server_arguments(studies: str, host: str, port: int, work: Path, cors: bool = False) -> list[str]:
+    """Prepare the server's folder and settings.
+
+    Settings of MONAI Label that the environment states already are left as they are.
+
+    Args:
+        studies: a folder of images, or the address of a DICOMweb server.
+        host: the address to listen on.
+        port: the port to listen on.
+        work: the server's folder, made if missing: logs, sessions, and images from a DICOMweb server. Its owner alone
+            may look into it.
+        cors: whether web pages of other origins may read the answers.
+
+    Returns:
+        The command line of ``monailabel``.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    work.chmod(0o700)
+    shutil.copyfile(Path(__file__).with_name("main.py"), work / "main.py")
+    for name, value in {
+        "MONAI_LABEL_SESSION_PATH": str(work / "sessions"),
+        "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(work / "dicomweb"),
+    }.items():
+        os.environ.setdefault(name, value)
+    arguments = ["start_server", "--app", str(work), "--studies", studies, "--host", host, "--port", str(port)]
+    return [*arguments, "--conf", "cors", "true"] if cors else arguments
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the server until it is stopped.
+
+    Args:
+        arguments: the command line, ``sys.argv`` when None.
+    """
+    parser = argparse.ArgumentParser("python -m noisewise.pipelines.monai_label.serve", description=__doc__)
+    parser.add_argument("studies", help="folder of images, or address of a DICOMweb server")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this machine alone)")
+    parser.add_argument("--port", default=8000, type=int, help="port to listen on (8000)")
+    parser.add_argument("--work", default="runs/monai_label", type=Path, help="folder of logs and sessions")
+    parser.add_argument("--cors", action="store_true", help="let web pages of other origins read the answers")
+    options = parser.parse_args(arguments)
+    if not options.studies.startswith(("http://", "https://")) and not Path(options.studies).is_dir():
+        parser.error(f"{options.studies}: no such folder.")
+    work = options.work.absolute()
+    sys.argv = ["monailabel", *server_arguments(options.studies, options.host, options.port, work, options.cors)]
+    # MONAI Label reads its settings from the environment when it is imported.
+    from monailabel.main import Main
+
+    Main().run()
+
+
+if __name__ == "__main__":
+    main()

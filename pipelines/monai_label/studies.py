@@ -1,0 +1,63 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The studies in a folder: all formats that can be denoised, and DICOM series as sub-folders."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from monailabel.datastore.local import LocalDatastore
+
+from ...data_manifest.discover import DICOM_SUFFIXES, PLAIN_SUFFIXES, is_dicom
+
+__all__ = ["StudiesDatastore", "is_image"]
+
+# Longest first: .nii.gz before .gz.
+SUFFIXES = sorted(PLAIN_SUFFIXES + DICOM_SUFFIXES, key=len, reverse=True)
+
+logger = logging.getLogger(__name__)
+
+
+class StudiesDatastore(LocalDatastore):
+    """MONAI Label's store of images in a folder, for the formats of this package.
+
+    An image's id is its file's name without the suffix, or the name of the sub-folder that holds a DICOM series. Deeper
+    folders are not looked into.
+    """
+
+    def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
+        # The folders of labels come this way too and are as MONAI Label knows them.
+        if os.path.realpath(path) != os.path.realpath(self._datastore.image_path()):
+            return super()._list_files(path, patterns)
+        names = [name for name in sorted(os.listdir(path)) if is_image(Path(path, name))]
+        hidden = len(names) - len({self._to_id(name)[0] for name in names})
+        if hidden:
+            logger.warning(
+                "%d images are not served, because their names differ from another's in the suffix alone.", hidden
+            )
+        return {name: name for name in names}
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        """The id and the suffix; what is no known suffix is part of the name, as in ``1.2.840.113619``."""
+        path = Path(self._datastore.image_path(), file)
+        suffix = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), "")
+        if suffix and not path.is_dir():
+            return file[: -len(suffix)], file[-len(suffix) :]
+        return (file, "") if path.exists() else super()._to_id(file)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path looks like an image, by its name or a DICOM preamble.
+
+    Args:
+        path: a file, or a folder; DICOM files within make it a series.
+    """
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            return False
+        return any(is_dicom(file) for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    return path.name.lower().endswith(PLAIN_SUFFIXES) or is_dicom(path)
