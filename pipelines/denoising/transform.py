@@ -25,7 +25,9 @@ __all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
 class Denoise(Transform):
     """Denoise a channel-first image or volume; affine and metadata of a MetaTensor are kept.
 
-    Volumes are denoised slice by slice. The weights are loaded once in a process, on the first call.
+    Volumes are denoised slice by slice. As everywhere in MONAI the first spatial axis is x; slices are turned so that y
+    runs down their rows, as in files, since a network may tell rows from columns: the result is that of ``noisewise
+    denoise`` on the file. The weights are loaded once in a process, on the first call.
 
     Args:
         model: a bundle's name, a bundle's folder or a weights file.
@@ -78,7 +80,7 @@ class Denoise(Transform):
         """Denoise.
 
         Args:
-            img: ``(C, H, W)`` or ``(C, H, W, D)``.
+            img: ``(C, X, Y)`` or ``(C, X, Y, Z)``.
 
         Returns:
             The denoised image: kind, dtype, shape, device and metadata of ``img``.
@@ -87,13 +89,14 @@ class Denoise(Transform):
             ValueError: when ``img`` is neither, or as :func:`noisewise.denoise`.
         """
         if img.ndim not in (3, 4):
-            raise ValueError(f"expected (C, H, W) or (C, H, W, D), got shape {tuple(img.shape)}.")
+            raise ValueError(f"expected (C, X, Y) or (C, X, Y, Z), got shape {tuple(img.shape)}.")
         values = img.as_tensor() if isinstance(img, MetaTensor) else img
         is_color = self.color and img.shape[0] == 3
         volume = values if img.ndim == 4 else values[..., None]
         axis = 1 + (2 if img.ndim == 3 else self._axis(img))
         # To slices, rows, columns, channels; grey channels are slices as well.
         moved = np.moveaxis(volume, axis, 1) if isinstance(volume, np.ndarray) else volume.movedim(axis, 1)
+        moved = moved.swapaxes(2, 3)
         if is_color:
             slices = np.moveaxis(moved, 0, -1) if isinstance(moved, np.ndarray) else moved.movedim(0, -1)
         else:
@@ -101,7 +104,7 @@ class Denoise(Transform):
         result = denoise(slices, color=is_color, **self.options)
         if is_color:
             result = np.moveaxis(result, -1, 0) if isinstance(result, np.ndarray) else result.movedim(-1, 0)
-        result = result.reshape(moved.shape)
+        result = result.reshape(moved.shape).swapaxes(2, 3)
         result = np.moveaxis(result, 1, axis) if isinstance(result, np.ndarray) else result.movedim(1, axis)
         result = result.reshape(tuple(img.shape))
         if isinstance(img, MetaTensor):

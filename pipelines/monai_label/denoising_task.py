@@ -97,17 +97,15 @@ class DenoisingTask(InferTask):
     def _denoise(
         self, image: MetaTensor, path: str, limits: tuple[float, float], options: DenoisingOptions
     ) -> MetaTensor:
-        # The network does not treat rows as it treats columns. Pictures and DICOM slices have rows, which MONAI reads
-        # as the second axis; a NIfTI array is denoised as it is, as by Denoised in any pipeline.
-        has_rows = not path.lower().endswith(NIFTI_SUFFIXES)
+        # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as by the command line.
         denoise = Denoise(
             self.bundle,
             intensity_range=limits,
             strength=options.strength,
-            slice_axis=2 if has_rows else None,
+            slice_axis=None if path.lower().endswith(NIFTI_SUFFIXES) else 2,
             device=options.device,
         )
-        return denoise(image.swapaxes(1, 2)).swapaxes(1, 2) if has_rows else denoise(image)
+        return denoise(image)
 
 
 def _new_file(extension: str) -> str:
