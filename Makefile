@@ -1,9 +1,10 @@
 # make train      install, then train, evaluate and draw on the images that come inside Python packages
 # make test       install, then run the core tests (about ten minutes, no root)
 # make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
-# make test-all   make test, then the integrations in environments of their own
+# make test-all   make test, then the BM3D reference, apart for its licence
 # make zoo        self-contained copies of the bundles for MONAI's model zoo, checked without noisewise (build/zoo)
-# make deploy-env test-deploy    the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB), and its tests
+# make deploy-env the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
+# make test-integrations         MONAI Label, MONAI Deploy and the model zoo, each in its own environment (8 GB in all)
 PYTHON ?= python3
 VENV ?= .venv
 DEPLOY_VENV ?= .venv-deploy
@@ -14,7 +15,7 @@ DEPLOY_INSTALLED := $(DEPLOY_VENV)/.installed
 LABEL_VENV ?= .venv-label
 LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
-.PHONY: train test test-all zoo lint install clean label-env label test-label deploy-env test-deploy
+.PHONY: train test test-all test-integrations zoo lint install clean label-env label test-label deploy-env test-deploy
 
 install: $(INSTALLED)
 
@@ -36,6 +37,8 @@ test-all: test
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(EXTRAS) bm3d bm4d PyWavelets
 	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest tests/pipelines/evaluation/test_references.py \
 		tests/pipelines/evaluation/test_bm3d_vst.py
+
+test-integrations: test-label test-deploy zoo
 
 zoo: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m noisewise.pipelines.zoo --output build/zoo --environment .venv-zoo \

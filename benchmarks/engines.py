@@ -45,6 +45,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from noisewise.networks import ResidualDenseBlock, fast_inference_network
 from noisewise.pipelines.denoising.denoiser import Denoiser
 from noisewise.pipelines.denoising.engine import EngineError, has_native_bfloat16, load_engine
+from noisewise.pipelines.denoising.graph_engine import MOST_CALLS_ALIKE
 from noisewise.pipelines.denoising.models import load_model
 from noisewise.pipelines.denoising.options import DenoisingOptions
 from noisewise.pipelines.denoising.run import denoise_found
@@ -59,7 +60,7 @@ REFERENCE = "PyTorch as written"
 
 def as_written(network: nn.Module) -> nn.Module:
     """The network with its plain dense blocks, in the default memory layout."""
-    plain = deepcopy(network)
+    plain = deepcopy(network).requires_grad_(False)
     for module in plain.modules():
         if isinstance(module, ResidualDenseBlock):
             module.stacked = False
@@ -77,19 +78,19 @@ def in_pytorch(network: nn.Module, layout: torch.memory_format = torch.channels_
     return run
 
 
-def engine_with(name: str, network: nn.Module, plain: bool = False, fixed_size: bool = False) -> Run:
-    """An engine; on request over the plain graph, or compiled for one size."""
+def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple[int, ...] | None = None) -> Run:
+    """An engine; on request over the plain graph, or compiled for one shape as for a long series."""
     engine = load_engine(network, name, "float32", "cpu")
     if plain:
         engine.networks = {3: as_written(network), 1: as_written(grey_network(network))}
-    if fixed_size:
-        engine._takes_any_size = False
+    if shape is not None:
+        engine._last_shape, engine._calls_alike = shape, MOST_CALLS_ALIKE
     return engine
 
 
-def rows(network: nn.Module, channels: int, compiled: bool) -> dict[str, Callable[[], Run]]:
+def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str, Callable[[], Run]]:
     """What is measured: by name, what makes it. What cannot run here raises an ``EngineError`` that says why."""
-    folded = network if channels == 3 else grey_network(network)
+    folded = network if shape[1] == 3 else grey_network(network)
     fast = fast_inference_network(folded)
 
     def bfloat16(name: str) -> Run:
@@ -107,7 +108,7 @@ def rows(network: nn.Module, channels: int, compiled: bool) -> dict[str, Callabl
         "**engine onnxruntime** (split blocks)": lambda: engine_with("onnxruntime", network),
         "OpenVINO, plain blocks": lambda: engine_with("openvino", network, plain=True),
         "**engine openvino** (split blocks)": lambda: engine_with("openvino", network),
-        "OpenVINO, split blocks, fixed size": lambda: engine_with("openvino", network, fixed_size=True),
+        "**engine openvino**, from the ninth slice of a series": lambda: engine_with("openvino", network, shape=shape),
         "**engine torch**, bfloat16": lambda: bfloat16("torch"),
         "**engine openvino**, bfloat16": lambda: bfloat16("openvino"),
     }
@@ -141,7 +142,8 @@ def compare(
     height, width, channels = shape
     images = np.random.default_rng(0).random((1, channels, height, width), np.float32)
     runs, skipped, start, results = {}, {}, {}, {}
-    for name, make in track(rows(network, channels, compiled).items(), "preparing", console=console, transient=True):
+    made = rows(network, images.shape, compiled)
+    for name, make in track(made.items(), "preparing", console=console, transient=True):
         begin = time.perf_counter()
         try:
             runs[name] = make()
@@ -167,7 +169,7 @@ def compare(
           + ", ".join(f"{value / 1e9:.0f} GFLOP/s in {str(dtype)[6:]}" for dtype, value in peak.items()) + ".\n")
     print("| | seconds | speed-up | of the matrix products' rate | start and first image, seconds | max. difference |")
     print("|---|---:|---:|---:|---:|---:|")
-    for name in rows(network, channels, compiled):
+    for name in made:
         if name in skipped:
             print(f"| {name} | skipped: {skipped[name]} | | | | |")
             continue

@@ -58,15 +58,17 @@ class TorchEngine:
     def __init__(self, network: nn.Module, precision: str = "float32", device: str | torch.device = "cpu") -> None:
         self.precision = precision
         self.device = torch.device(device)
-        self.networks = {
-            channels: each.to(self.device, memory_format=torch.channels_last)
-            for channels, each in inference_networks(network, precision).items()
-        }
+        colour = inference_networks(network, precision)[3]
+        self.network = colour.to(self.device, memory_format=torch.channels_last)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See :class:`~noisewise.pipelines.denoising.engine.Engine`."""
+        grey = images.shape[1] == 1
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        batch = batch.contiguous(memory_format=torch.channels_last)
+        # Grey images are repeated, at hardly any cost: one channel has no memory layout of its own, and PyTorch would
+        # take the slower one for all layers.
+        batch = batch.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         low = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            return self.networks[images.shape[1]](batch).float().cpu().numpy()
+            denoised = self.network(batch).float()
+        return (denoised.mean(1, keepdim=True) if grey else denoised).cpu().numpy()

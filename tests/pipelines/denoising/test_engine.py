@@ -16,7 +16,7 @@ from torch import nn
 from noisewise.networks import ConvolutionalAutoencoder, DnCNN, ResidualDenseBlock, TwoStageDenoiser
 from noisewise.pipelines.denoising import engine as engine_module
 from noisewise.pipelines.denoising.engine import EngineError, has_native_bfloat16, load_engine
-from noisewise.pipelines.denoising.graph_engine import MOST_COMPILED
+from noisewise.pipelines.denoising.graph_engine import MOST_CALLS_ALIKE, MOST_COMPILED, example
 
 # engine, the modules that it needs
 ENGINES = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
@@ -166,6 +166,16 @@ def test_two_stage_denoisers_are_compiled_once_for_all_sizes(engine):
 
 
 @pytest.mark.parametrize("name", ["openvino"], indirect=True)
+def test_a_shape_that_comes_again_and_again_gets_a_graph_of_its_own(engine, network):
+    images = example((1, 3, 20, 17)).numpy()
+    results = [engine(images) for _ in range(MOST_CALLS_ALIKE + 2)]
+    assert engine._compiled_for_series.cache_info().misses == 1
+    assert all(np.abs(result - results[0]).max() < 1e-5 for result in results)
+    engine(example((1, 3, 9, 9)).numpy())
+    assert engine._calls_alike == 1
+
+
+@pytest.mark.parametrize("name", ["openvino"], indirect=True)
 def test_openvino_computes_in_float32_when_asked(engine):
     compiled = engine._compiled((None, 3, None, None)).get_compiled_model()
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()) == "f32"
@@ -198,7 +208,7 @@ def test_openvino_refuses_the_precision_that_it_would_replace():
 def test_torch_computes_in_bfloat16_when_asked():
     engine = load_engine(two_stage(), "torch", "bfloat16", "cpu")
     seen = []
-    for module in engine.networks[1].modules():
+    for module in engine.network.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     result = engine(images(1, 1, 4, 4))
