@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...networks import TwoStageDenoiser
+from ..precision import has_native_bfloat16
 
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineError", "has_native_bfloat16", "load_engine"]
 
@@ -46,14 +47,6 @@ class Engine(Protocol):
             The denoised images, float32, of the same shape.
         """
         ...
-
-
-def has_native_bfloat16(device: str | torch.device = "cpu") -> bool:
-    """Whether a device computes in bfloat16 natively; emulated, it is many times slower than float32."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def load_engine(
