@@ -12,7 +12,7 @@ from torch import nn
 
 from ...networks import GrayscaleDenoiser, TwoStageDenoiser, fast_inference_network, fold_to_grayscale
 
-__all__ = ["TorchEngine", "grey_network", "inference_networks"]
+__all__ = ["TorchEngine", "grey_network", "inference_network", "inference_networks"]
 
 
 def grey_network(network: nn.Module) -> nn.Module:
@@ -25,22 +25,34 @@ def grey_network(network: nn.Module) -> nn.Module:
     return GrayscaleDenoiser(network)
 
 
+def inference_network(network: nn.Module, precision: str) -> nn.Module:
+    """What an engine runs: a copy of a network in its fastest equal form.
+
+    Args:
+        network: any denoiser.
+        precision: ``"float32"`` or ``"bfloat16"``; in the latter the form is kept, since partial sums would be rounded.
+
+    Returns:
+        A network in evaluation mode.
+    """
+    copy = deepcopy(network).eval().requires_grad_(False)
+    fast = precision == "float32" and isinstance(network, TwoStageDenoiser)
+    return fast_inference_network(copy).eval().requires_grad_(False) if fast else copy
+
+
 def inference_networks(network: nn.Module, precision: str) -> dict[int, nn.Module]:
-    """What an engine runs: copies of the network for colour and for grey images, in their fastest equal forms.
+    """The :func:`inference_network` for colour and that for grey images.
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape.
-        precision: ``"float32"`` or ``"bfloat16"``; in the latter the form is kept, since partial sums would be rounded.
+        precision: ``"float32"`` or ``"bfloat16"``.
 
     Returns:
         Networks in evaluation mode by their number of channels, 3 and 1.
     """
-    colour = deepcopy(network).eval().requires_grad_(False)
-    grey = grey_network(colour)
-    if precision == "float32" and isinstance(network, TwoStageDenoiser):
-        colour = fast_inference_network(colour)
-        grey = fast_inference_network(grey) if isinstance(grey, TwoStageDenoiser) else GrayscaleDenoiser(colour)
-    return {3: colour, 1: grey.eval().requires_grad_(False)}
+    colour, grey = inference_network(network, precision), grey_network(network)
+    folded = isinstance(grey, TwoStageDenoiser)
+    return {3: colour, 1: inference_network(grey, precision) if folded else GrayscaleDenoiser(colour).eval()}
 
 
 class TorchEngine:
@@ -58,8 +70,7 @@ class TorchEngine:
     def __init__(self, network: nn.Module, precision: str = "float32", device: str | torch.device = "cpu") -> None:
         self.precision = precision
         self.device = torch.device(device)
-        colour = inference_networks(network, precision)[3]
-        self.network = colour.to(self.device, memory_format=torch.channels_last)
+        self.network = inference_network(network, precision).to(self.device, memory_format=torch.channels_last)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See :class:`~noisewise.pipelines.denoising.engine.Engine`."""
