@@ -119,8 +119,8 @@ def build_manifest(
         subject_pattern: regular expression searched in the path below ``root``; its first group is the subject.
             Without it: DICOM's PatientID, hashed; else the folder that the file is in; else the file's name.
         salt: a secret mixed into the hash of PatientID.
-        table: CSV with a column ``file`` and any of modality, source, subject, split, licence, target, which override
-            all else for their file (see :func:`~noisewise.data_manifest.read_table`). Only files that it names
+        table: CSV with a column ``file`` and any of modality, source, subject, split, licence, target, kernel, which
+            override all else for their file (see :func:`~noisewise.data_manifest.read_table`). Only files that it names
             are read.
         include: shell pattern of the files to take.
         exclude: shell pattern of the files to leave.
@@ -208,7 +208,7 @@ def build_manifest(
 def _words(path, folder, defaults, row, header: DicomHeader | None, pattern, salt) -> dict[str, str]:
     """The words of the manifest's line: from the table, else from the arguments, else from the file."""
     words = {key: row.get(key) or value or "" for key, value in defaults.items()}
-    words["target"] = row.get("target", "")
+    words["target"], words["kernel"] = row.get("target", ""), row.get("kernel", "")
     words["modality"] = (words["modality"] or (header.modality if header else "")).lower()
     if not words["modality"]:
         raise ValueError("its modality is not known: give modality=... (--modality) or a table with that column.")

@@ -68,6 +68,7 @@ class ManifestRecord:
         height: number of rows.
         width: number of columns.
         target: path of the clean partner of a noisy image; empty otherwise. In a volume the same slice is meant.
+        kernel: reconstruction kernel of a CT image, such as ``"B30f"``; empty where it is not known or there is none.
     """
 
     path: str
@@ -85,6 +86,7 @@ class ManifestRecord:
     height: int
     width: int
     target: str = ""
+    kernel: str = ""
 
     @property
     def image_id(self) -> str:
@@ -119,11 +121,15 @@ class ManifestRecord:
         }
         if self.target:
             item["target"] = self.target
+        if self.kernel:
+            item["kernel"] = self.kernel
         return item
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ManifestRecord))
-OPTIONAL_COLUMNS = ("target",)
+OPTIONAL_COLUMNS = ("target", "kernel")
+# The digest takes of the first two what does not depend on the folder; an empty kernel must leave it as it was.
+NOT_IN_DIGEST = ("path", "target", "licence", "kernel")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -217,6 +223,7 @@ class Manifest:
         sources: Sequence[str] | None = None,
         limit_per_modality: int | None = None,
         commercial_use: bool = False,
+        kernels: Sequence[str] | None = None,
     ) -> Manifest:
         """The images of a split, of some modalities and of some sources.
 
@@ -228,27 +235,34 @@ class Manifest:
                 same ones each time.
             commercial_use: leave out images whose licence says "NC" or "non-commercial", whatever modality they
                 are of. What their owners allow beyond that is for the reader to check.
+            kernels: names of reconstruction kernels, for CT; None for all.
 
         Returns:
             A manifest of at least one image.
 
         Raises:
-            ManifestError: when no image fits, when one of several modalities or sources asked for has none, or when
+            ManifestError: when no image fits, when one of several modalities, sources or kernels asked for has none, or when
                 commercial use is asked for and an image states no licence; the message names the manifest and what
                 was asked for.
         """
         if split is not None and split not in SPLITS:
             raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)}.")
-        modalities, sources = _as_tuple(modalities), _as_tuple(sources)
+        modalities, sources, kernels = _as_tuple(modalities), _as_tuple(sources), _as_tuple(kernels)
         chosen = [
             record
             for record in self.records
             if (split is None or record.split == split)
             and (modalities is None or record.modality in modalities)
             and (sources is None or record.source in sources)
+            and (kernels is None or record.kernel in kernels)
         ]
-        asked = {"split": split, "modality": _join(modalities), "source": _join(sources)}
-        self._check_found(chosen, modalities, sources, asked)
+        asked = {
+            "split": split,
+            "modality": _join(modalities),
+            "source": _join(sources),
+            "kernel": _join(kernels),
+        }
+        self._check_found(chosen, {"modality": modalities, "source": sources, "kernel": kernels}, asked)
         if commercial_use:
             unknown = [record.path for record in chosen if not record.licence]
             if unknown:
@@ -276,6 +290,7 @@ class Manifest:
         sources: Sequence[str] | None = None,
         limit_per_modality: int | None = None,
         commercial_use: bool = False,
+        kernels: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
         """The images as dictionaries for MONAI's data sets; the arguments are those of :meth:`select`.
 
@@ -283,12 +298,12 @@ class Manifest:
             Dictionaries with the keys ``image`` (absolute path), ``slice`` (int or None), ``modality``, ``source``,
             ``subject``, ``intensity_min`` and ``intensity_max`` (float, in the file's unit), ``channels`` (1 or 3),
             ``eight_bit`` (bool), ``sha256``, ``image_id`` (str without patient data), and ``target`` (absolute path)
-            for images that have a clean partner.
+            for images that have a clean partner and ``kernel`` for those with a known one.
 
         Raises:
             ManifestError: when no image fits, or when an image still lies behind a URL.
         """
-        chosen = self.select(split, modalities, sources, limit_per_modality, commercial_use)
+        chosen = self.select(split, modalities, sources, limit_per_modality, commercial_use, kernels)
         for record in chosen:
             for path in (record.path, record.target):
                 if is_url(path):
@@ -311,9 +326,10 @@ class Manifest:
             64 hexadecimal digits; the same wherever the files lie and in whatever order the lines stand.
         """
         lines = sorted(
-            repr(tuple(v for k, v in dataclasses.asdict(r).items() if k not in ("path", "target", "licence")))
+            repr(tuple(v for k, v in dataclasses.asdict(r).items() if k not in NOT_IN_DIGEST))
             + (r.path if not r.sha256 else "")
             + (os.path.basename(r.target))
+            + r.kernel
             for r in self.records
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -321,15 +337,14 @@ class Manifest:
     def _check_found(
         self,
         chosen: list[ManifestRecord],
-        modalities: tuple[str, ...] | None,
-        sources: tuple[str, ...] | None,
+        wishes: dict[str, tuple[str, ...] | None],
         asked: dict[str, str | None],
     ) -> None:
         words = ", ".join(f"{key} '{value}'" for key, value in asked.items() if value) or "anything"
         if not chosen:
             counts = ", ".join(f"{m} {s or 'without split'}: {n}" for (m, s), n in self.counts().items())
             raise ManifestError(f"{self.name} holds no image for {words}. It holds {counts or 'no images at all'}.")
-        for column, wanted in (("modality", modalities), ("source", sources)):
+        for column, wanted in wishes.items():
             missing = sorted(set(wanted or ()) - {getattr(record, column) for record in chosen})
             if missing:
                 raise ManifestError(f"{self.name} holds no image of {column} {', '.join(missing)} for {words}.")
@@ -432,4 +447,5 @@ def _parse(row: list[str], header: list[str], folder: Path, path: Path, line: in
         height=whole("height", 1),
         width=whole("width", 1),
         target=_absolute(values.get("target", ""), folder),
+        kernel=values.get("kernel", ""),
     )

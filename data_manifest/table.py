@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The optional CSV table that tells modality, source, subject, split or partner of each file."""
+"""The optional CSV table that tells modality, source, subject, split, partner or kernel of each file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .manifest import SPLITS, ManifestError
 
 __all__ = ["read_table"]
 
-TABLE_COLUMNS = ("file", "modality", "source", "subject", "split", "licence", "target")
+TABLE_COLUMNS = ("file", "modality", "source", "subject", "split", "licence", "target", "kernel")
 
 
 def read_table(path: str | os.PathLike, root: str | os.PathLike) -> dict[Path, dict[str, str]]:
@@ -20,7 +20,8 @@ def read_table(path: str | os.PathLike, root: str | os.PathLike) -> dict[Path, d
 
     Args:
         path: UTF-8 CSV with a column ``file`` (relative to ``root``, or absolute) and any of ``modality``,
-            ``source``, ``subject``, ``split``, ``licence`` and ``target`` (a clean partner); others are ignored.
+            ``source``, ``subject``, ``split``, ``licence``, ``target`` (a clean partner) and ``kernel`` (of a CT);
+            others are ignored.
         root: the folder that the files are relative to.
 
     Returns:

@@ -1,6 +1,9 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Test conditions: every image with every noise pattern and standard deviation, each with a seed of its own."""
+"""Test conditions: every image with every noise pattern and standard deviation, or at a low dose with every kernel.
+
+Each has a seed of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from ..transforms import PHOTONS_PER_MA, LowDoseRecord
 from ..transforms.noise_models import NoiseRecord, derive_seed
 
-__all__ = ["expand_conditions"]
+__all__ = ["expand_conditions", "low_dose_conditions"]
 
 
 def expand_conditions(
@@ -57,4 +61,38 @@ def expand_conditions(
         ).as_dict()
         del draw["shared"]  # the image decides, when it is read
         expanded.append({**item, record_key: draw})
+    return expanded
+
+
+def low_dose_conditions(
+    items: Sequence[Mapping[str, Any]],
+    kernels: Sequence[str] = ("soft", "sharp"),
+    dose: float = 0.25,
+    tube_current: float = 250.0,
+    seed: int = 0,
+    record_key: str = "low_dose",
+) -> list[dict[str, Any]]:
+    """Repeat every item for every kernel.
+
+    The seed of a draw depends on ``seed``, the image and the kernel alone.
+
+    Args:
+        items: items of a manifest's data list.
+        kernels: names of reconstruction kernels.
+        dose: the fraction of the normal dose.
+        tube_current: the normal dose, in mA for 3 mm slices.
+        seed: base seed.
+        record_key: where the planned draw goes; :class:`~noisewise.transforms.LowDoseCTd` replays it.
+
+    Returns:
+        ``len(items) * len(kernels)`` new items, each with its ``kernel``.
+
+    Raises:
+        ValueError: when a kernel or the dose is not valid.
+    """
+    expanded = []
+    for item, kernel in product(items, kernels):
+        draw = derive_seed(seed, item.get("image_id", item["image"]), kernel, float(dose))
+        record = LowDoseRecord(dose, tube_current * PHOTONS_PER_MA, kernel, 1.0, draw)
+        expanded.append({**item, "kernel": kernel, record_key: record.as_dict()})
     return expanded

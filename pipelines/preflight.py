@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import inspect
 import os
@@ -110,6 +111,7 @@ def check_training_data(
     patch_size: int,
     val_size: int,
     paired: bool = False,
+    within_subjects: bool = False,
 ) -> None:
     """Refuse training data that would fail later: missing files, images smaller than a patch.
 
@@ -121,6 +123,8 @@ def check_training_data(
         val_size: side of a validation crop in pixels.
         paired: whether training is on noisy / clean pairs, so that every image needs a target, rather than on clean
             images, of which none may have one.
+        within_subjects: whether validation images may be other images of the training's subjects. For studies of a few
+            patients, whose test patient is apart; such a validation says nothing about new patients.
 
     Raises:
         ValueError: naming the first few files and what is wrong with each.
@@ -143,7 +147,10 @@ def check_training_data(
         for problem in verify_manifest(Manifest(chosen[split], manifest.path), decode=False, min_size=size)
         if problem.kind != "duplicate"  # an image twice in one split wastes time but spoils nothing
     ]
-    together = Manifest([*chosen["train"], *chosen["val"]], manifest.path)
+    val_records = chosen["val"]
+    if within_subjects:
+        val_records = [dataclasses.replace(record, subject=f"{record.subject} (val)") for record in val_records]
+    together = Manifest([*chosen["train"], *val_records], manifest.path)
     problems += [problem for problem in verify_manifest(together, decode=False) if problem.kind == "leak"]
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""

@@ -2,8 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """MONAI transforms: reading, writing, intensities and noise. They know nothing of data sets or training."""
 
+from .ct_projection import KERNELS, ParallelBeam, ReconstructionKernel
 from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd, intensity_range
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
+from .low_dose import (
+    AIR_HU,
+    PHOTONS_PER_MA,
+    LowDoseCT,
+    LowDoseRecord,
+    RandLowDoseCT,
+    line_integrals,
+    low_dose_noise,
+)
+from .low_dose_dictionary import (
+    LineIntegralsD,
+    LineIntegralsd,
+    LineIntegralsDict,
+    LowDoseCTD,
+    LowDoseCTd,
+    LowDoseCTDict,
+    RandLowDoseCropD,
+    RandLowDoseCropd,
+    RandLowDoseCropDict,
+)
 from .noise import MultiPatternNoise, RandMultiPatternNoise
 from .noise_dictionary import (
     MultiPatternNoiseD,
@@ -17,20 +38,37 @@ from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulat
 from .save import SaveDenoisedd, denoised_path, save_like_input
 
 __all__ = [
+    "AIR_HU",
+    "KERNELS",
     "PATTERNS",
+    "PHOTONS_PER_MA",
     "PROTOCOLS",
     "ImageReadError",
+    "LineIntegralsD",
+    "LineIntegralsDict",
+    "LineIntegralsd",
     "LoadMedicalImage",
     "LoadMedicalImaged",
+    "LowDoseCT",
+    "LowDoseCTD",
+    "LowDoseCTDict",
+    "LowDoseCTd",
+    "LowDoseRecord",
     "MultiPatternNoise",
     "MultiPatternNoiseD",
     "MultiPatternNoiseDict",
     "MultiPatternNoised",
     "NoiseRecord",
+    "ParallelBeam",
+    "RandLowDoseCT",
+    "RandLowDoseCropD",
+    "RandLowDoseCropDict",
+    "RandLowDoseCropd",
     "RandMultiPatternNoise",
     "RandMultiPatternNoiseD",
     "RandMultiPatternNoiseDict",
     "RandMultiPatternNoised",
+    "ReconstructionKernel",
     "RepeatGrayscaled",
     "SaveDenoisedd",
     "ScaleFromUnitRanged",
@@ -40,6 +78,8 @@ __all__ = [
     "derive_seed",
     "drop_equal_channels",
     "intensity_range",
+    "line_integrals",
+    "low_dose_noise",
     "save_like_input",
     "simulate_noise",
 ]

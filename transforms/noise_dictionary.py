@@ -26,7 +26,8 @@ __all__ = [
 CLEAN, RESIDUAL, RECORD, GRAYSCALE = "label", "residual", "noise", "grayscale"
 
 
-def _single_key(keys: KeysCollection) -> Hashable:
+def single_key(keys: KeysCollection) -> Hashable:
+    """The one key of a transform that corrupts one image. Raises: ValueError: when there are more or none."""
     names = (keys,) if isinstance(keys, (str, bytes)) or not isinstance(keys, Sequence) else tuple(keys)
     if len(names) != 1:
         raise ValueError(f"one key is corrupted at a time, got {names}.")
@@ -81,7 +82,7 @@ class RandMultiPatternNoised(RandomizableTransform, MapTransform):
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, 1.0)
-        self.key = _single_key(keys)
+        self.key = single_key(keys)
         self.names = (clean_key, residual_key, record_key)
         self.grayscale_key = grayscale_key
         self.noise = RandMultiPatternNoise(
@@ -141,7 +142,7 @@ class MultiPatternNoised(MapTransform):
         grayscale_key: str = GRAYSCALE,
     ) -> None:
         super().__init__(keys)
-        self.key = _single_key(keys)
+        self.key = single_key(keys)
         self.names = (clean_key, residual_key, record_key)
         self.grayscale_key = grayscale_key
         given = [value is not None for value in (pattern, std, seed)]

@@ -52,7 +52,7 @@ def optimise(
     name: str = "",
     gradient_clip: float | None = None,
 ) -> torch.Tensor:
-    """Take one step on a loss.
+    """Take one step on a loss, or none when the network is frozen.
 
     Args:
         engine: the trainer; its iteration is named in the error.
@@ -75,6 +75,8 @@ def optimise(
             f"the {f'{name} loss'.strip()} is {loss.item()} at iteration {engine.state.iteration}: "
             "lower the learning rate, or clip gradients (gradient_clip)."
         )
+    if not loss.requires_grad:  # the network is frozen
+        return loss.detach()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if gradient_clip is not None:

@@ -14,7 +14,7 @@ __all__ = ["training_sampler"]
 
 
 def training_sampler(
-    items: Sequence[Mapping[str, Any]], num_samples: int, balance_modalities: bool = True
+    items: Sequence[Mapping[str, Any]], num_samples: int, balance_modalities: bool = True, key: str = "modality"
 ) -> Sampler[int]:
     """Draw training images, so many an epoch.
 
@@ -27,6 +27,8 @@ def training_sampler(
         num_samples: images an epoch.
         balance_modalities: give each modality an equal share, whatever its number of images; False draws uniformly
             over images, without replacement until all have been seen.
+        key: what stands for the modality: another entry of the items, such as ``"kernel"``; items without it share
+            one group.
 
     Returns:
         A sampler of indices into ``items``.
@@ -40,5 +42,5 @@ def training_sampler(
         raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
     if not balance_modalities:
         return RandomSampler(items, num_samples=num_samples)
-    counts = Counter(item["modality"] for item in items)
-    return WeightedRandomSampler([1.0 / counts[item["modality"]] for item in items], num_samples)
+    counts = Counter(item.get(key) for item in items)
+    return WeightedRandomSampler([1.0 / counts[item.get(key)] for item in items], num_samples)

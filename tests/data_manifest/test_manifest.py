@@ -32,6 +32,7 @@ LINE = {
     "height": "40",
     "width": "48",
     "target": "",
+    "kernel": "",
 }
 
 
@@ -98,7 +99,7 @@ BAD_VALUES = [
     ("4 channels", {"channels": "4"}, "column 'channels': '4'"),
     ("empty path", {"path": ""}, "column 'path'"),
     ("empty modality", {"modality": ""}, "column 'modality'"),
-    ("one value too many", {"target": "t.png,extra"}, "16 values for 15 columns"),
+    ("one value too many", {"target": "t.png,extra"}, "17 values for 16 columns"),
 ]
 
 
