@@ -241,9 +241,9 @@ class Manifest:
             A manifest of at least one image.
 
         Raises:
-            ManifestError: when no image fits, when one of several modalities, sources or kernels asked for has none, or when
-                commercial use is asked for and an image states no licence; the message names the manifest and what
-                was asked for.
+            ManifestError: when no image fits, when one of several modalities, sources or kernels asked for has none,
+                or when commercial use is asked for and an image states no licence; the message names the manifest
+                and what was asked for.
         """
         if split is not None and split not in SPLITS:
             raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)}.")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ from ..data_manifest import (
     Manifest,
     ManifestError,
     Problem,
+    anatomy_of,
     build_embedded,
+    build_low_dose_ct,
     build_manifest,
     build_preset,
     fetch_manifest,
@@ -60,7 +63,7 @@ def build(
     salt: Annotated[str, typer.Option(help="Secret for hashing DICOM's PatientID.", envvar="NOISEWISE_SALT")] = "",
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV: file, and any of modality, source, subject, split, licence, target."),
+        typer.Option(help="CSV: file, and any of modality, source, subject, split, licence, target, kernel."),
     ] = None,
     include: Annotated[str, typer.Option(help="Shell pattern of the files to take.")] = "*",
     exclude: Annotated[str | None, typer.Option(help="Shell pattern of the files to leave.")] = None,
@@ -113,6 +116,57 @@ def build(
     if others:
         console.print(f"{others} nearly empty slices or small images were left out.")
     _print_written(manifest, out)
+
+
+@app.command("low-dose-ct")
+def low_dose_ct(
+    root: Annotated[
+        Path | None, typer.Argument(help="Folder of a Mayo collection, or any whose names tell full and low dose.")
+    ] = None,
+    out: OutOption = ...,
+    low: Annotated[Path | None, typer.Option(help="In place of the folder: low-dose DICOM files.")] = None,
+    full: Annotated[Path | None, typer.Option(help="Their full-dose partners.")] = None,
+    source: Annotated[str | None, typer.Option(help="Name of the collection; by default the folder's.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the images.")] = "",
+    kernel: Annotated[str | None, typer.Option(help="This kernel only: soft, sharp, or a name such as B30f.")] = None,
+    thickness: Annotated[float | None, typer.Option(help="This slice thickness only, in mm.", min=0)] = None,
+    every_nth: Annotated[int, typer.Option(help="Take every n-th pair of a series.", min=1)] = 1,
+    subject_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its first group in the path is the subject.")
+    ] = None,
+    salt: Annotated[str, typer.Option(help="Secret for hashing DICOM's PatientID.", envvar="NOISEWISE_SALT")] = "",
+    paediatric: Annotated[bool, typer.Option("--paediatric", help="Take patients under 18 years.")] = False,
+    metal: Annotated[bool, typer.Option("--metal", help="Take images with metal.")] = False,
+    truncated: Annotated[bool, typer.Option("--truncated", help="Take images whose field cuts the body.")] = False,
+    absolute: AbsoluteOption = False,
+    workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
+) -> None:
+    """Pair low-dose with full-dose CT slices by place, kernel and thickness, and check each pair."""
+    with _user_errors(), _progress("pairing") as progress:
+        manifest = build_low_dose_ct(
+            root,
+            out,
+            low=low,
+            full=full,
+            source=source,
+            licence=licence,
+            kernel=kernel,
+            thickness=thickness,
+            every_nth=every_nth,
+            subject_pattern=subject_pattern,
+            salt=salt,
+            paediatric=paediatric,
+            metal=metal,
+            truncated=truncated,
+            absolute=absolute,
+            workers=workers,
+            progress=progress,
+        )
+    for kind in dict.fromkeys(problem.kind for problem in manifest.skipped):
+        _print_problems([problem for problem in manifest.skipped if problem.kind == kind], f"left out, {kind}")
+    _print_written(manifest, out)
+    for (name, anatomy), count in sorted(Counter((r.kernel, anatomy_of(r.subject)) for r in manifest).items()):
+        console.print(f"{count} pairs, kernel {escape(name)}{anatomy and f', {anatomy}'}", highlight=False)
 
 
 @app.command()
