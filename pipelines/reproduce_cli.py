@@ -26,7 +26,7 @@ from .reproduce.scoring import SHIPPED, TABLE_REFERENCES, ScoringSetup, score_me
 from .reproduce.tables import write_tables
 from .reproduce.training import RowResult, read_marker, train_methods
 
-__all__ = ["app"]
+__all__ = ["app", "fail", "say", "user_errors"]
 
 app = typer.Typer(no_args_is_help=True, help="Train the compared methods at an equal budget; build tables and figures.")
 
@@ -78,10 +78,10 @@ def train(
     with user_errors():
         chosen = choose_methods(read_methods(methods), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
-        results = train_methods(chosen, manifest, output, overrides, report=_say)
+        results = train_methods(chosen, manifest, output, overrides, report=say)
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:
-        _fail(f"not trained: {', '.join(failed)}.")
+        fail(f"not trained: {', '.join(failed)}.")
 
 
 @app.command()
@@ -101,7 +101,7 @@ def evaluate(
     """Score references, shipped weights and every trained method on the same noisy images; scores there are kept."""
     with user_errors():
         setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-        _finish_scores(score_methods(read_methods(methods), manifest, output, setup, only, report=_say))
+        _finish_scores(score_methods(read_methods(methods), manifest, output, setup, only, report=say))
 
 
 @app.command()
@@ -128,13 +128,13 @@ def tables(
         results = []
         if manifest is not None:
             setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-            results = score_methods(found, manifest, output, setup, only, report=_say)
+            results = score_methods(found, manifest, output, setup, only, report=say)
         scores = scores_folder(output, protocol) / "scores.csv"
         if not scores.exists():
             raise ValueError(f"{scores}: there are no scores yet; name the images with --manifest.")
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
         for path in write_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
-            _say(str(path))
+            say(str(path))
         _finish_scores(results)
 
 
@@ -152,11 +152,11 @@ def cost(
     with user_errors():
         chosen = choose_methods(read_methods(methods), only)
         overrides = parse_settings(settings or [])
-        costs, failed = measure_costs(chosen, output, overrides, repeats=repeats, steps=steps, report=_say)
+        costs, failed = measure_costs(chosen, output, overrides, repeats=repeats, steps=steps, report=say)
         for path in write_cost_table(costs, _report_folder(output, docs)):
-            _say(str(path))
+            say(str(path))
     if failed:
-        _fail(f"not measured: {', '.join(failed)}.")
+        fail(f"not measured: {', '.join(failed)}.")
 
 
 @app.command()
@@ -184,10 +184,10 @@ def figures(
             manifest = build_embedded(output / "embedded")
         written = draw_validation_curves(found, output, folder)
         written += draw_examples(
-            *(found, manifest, output, folder, split, sigma, crop or None, protocol, seed, image), report=_say
+            *(found, manifest, output, folder, split, sigma, crop or None, protocol, seed, image), report=say
         )
         for path in written:
-            _say(str(path))
+            say(str(path))
 
 
 @app.command(name="all")
@@ -222,14 +222,14 @@ def everything(
         (figures, {"manifest": pictures, "docs": docs, "protocol": protocol}),
     ]
     for command, arguments in tasks:
-        _say(f"--- {command.__name__}")
+        say(f"--- {command.__name__}")
         try:
             command(**common, **arguments)
         except typer.Exit:
             # What can be made without it is made: one method that fails must not cost all tables.
             failures.append(command.__name__)
     if failures:
-        _fail(f"not everything was done, see above: {', '.join(failures)}.")
+        fail(f"not everything was done, see above: {', '.join(failures)}.")
 
 
 @app.command()
@@ -248,9 +248,9 @@ def robustness(
     """Score weights on noise that they were not trained for, and measure what a clean image loses."""
     with user_errors():
         for path in robustness_study(
-            *(manifest, output, weights, config, crop or None, limit, split, seed, bm3d, device), report=_say
+            *(manifest, output, weights, config, crop or None, limit, split, seed, bm3d, device), report=say
         ):
-            _say(str(path))
+            say(str(path))
 
 
 @app.command()
@@ -277,9 +277,9 @@ def protocols(
             *(manifest, output, physical_weights, author_weights, config, crop or None, limit, split, seed),
             bm3d=bm3d,
             device=device,
-            report=_say,
+            report=say,
         ):
-            _say(str(path))
+            say(str(path))
 
 
 def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") -> Path:
@@ -291,7 +291,7 @@ def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") 
 def _finish_scores(results: list[RowResult]) -> None:
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:
-        _fail(f"not scored: {', '.join(failed)}.")
+        fail(f"not scored: {', '.join(failed)}.")
 
 
 @contextmanager
@@ -302,13 +302,15 @@ def user_errors() -> Iterator[None]:
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("NOISEWISE_TRACEBACK"):
             raise
-        _fail(str(error))
+        fail(str(error))
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line to the user."""
     Console().print(escape(line), soft_wrap=True, highlight=False)
 
 
-def _fail(message: str) -> None:
+def fail(message: str) -> None:
+    """End the command with an error message and exit status 1."""
     Console(stderr=True).print(f"[red]error: {escape(message)}[/red]", soft_wrap=True, highlight=False)
     raise typer.Exit(1)

@@ -85,12 +85,19 @@ class TrainingPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plan_training(method: Method, settings: Mapping[str, Any] | None = None) -> TrainingPlan:
+def plan_training(
+    method: Method,
+    settings: Mapping[str, Any] | None = None,
+    bundle: str = "multimodal_denoising",
+    overlays: Sequence[str] = (),
+) -> TrainingPlan:
     """Merge the configs that train a method at the equal budget.
 
     Args:
         method: the method.
         settings: overrides of config keys, for all methods alike; ``#`` or ``::`` goes into nested ones.
+        bundle: the bundle whose ``train.yaml``, ``single_stage.yaml`` and ``equal_budget.yaml`` are merged.
+        overlays: config files of that bundle that go right after ``train.yaml``, such as ``"pairs.yaml"``.
 
     Returns:
         The plan.
@@ -101,8 +108,8 @@ def plan_training(method: Method, settings: Mapping[str, Any] | None = None) -> 
         FileNotFoundError: when the bundle lacks one of the files.
     """
     settings = dict(settings or {})
-    configs = bundle_path("multimodal_denoising") / "configs"
-    overlays = ("single_stage.yaml",) if method.single_stage else ()
+    configs = bundle_path(bundle) / "configs"
+    overlays = (*overlays, *(("single_stage.yaml",) if method.single_stage else ()))
     files = (
         configs / "train.yaml",
         *(configs / name for name in overlays),
@@ -121,7 +128,7 @@ def plan_training(method: Method, settings: Mapping[str, Any] | None = None) -> 
         if isinstance(config[key], bool) or not isinstance(config[key], int) or config[key] < 1:
             raise BudgetError(f"{key} is {config[key]!r}; the budget needs a positive whole number.")
     common = [*ConfigParser.load_config_file(files[-1]), *DATA_KEYS]
-    budget = {key: config.get(key) for key in common} | settings
+    budget = {key: config[key] for key in common if key in config} | settings
     return TrainingPlan(
         method, files, settings, config, {key: value for key, value in budget.items() if key not in NEUTRAL_KEYS}
     )

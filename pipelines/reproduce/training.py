@@ -81,6 +81,8 @@ def train_methods(
     report: Callable[[str], None] = print,
     launcher: Sequence[str] = LAUNCHER,
     beat_seconds: float = 10.0,
+    bundle: str = "multimodal_denoising",
+    overlays: Sequence[str] = (),
 ) -> list[RowResult]:
     """Train methods at the equal budget, each in a process of its own.
 
@@ -97,6 +99,8 @@ def train_methods(
         report: told what happens, line by line.
         launcher: the command that takes ``run training --config_file ...``.
         beat_seconds: how often the time spent is recorded, so that a kill loses no more of that record.
+        bundle: the bundle whose configs train.
+        overlays: config files of that bundle that go right after ``train.yaml``.
 
     Returns:
         What became of each method.
@@ -106,7 +110,7 @@ def train_methods(
         ManifestError: when the manifest cannot be read.
         FileNotFoundError: when the bundle lacks a config.
     """
-    plans = [plan_training(method, settings) for method in methods]
+    plans = [plan_training(method, settings, bundle, overlays) for method in methods]
     manifest = Path(os.path.abspath(manifest))
     digest = Manifest.read(manifest).digest()
     output = Path(os.path.abspath(output))

@@ -1,0 +1,118 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The study's tables: each kernel and patient, means and spreads over slices."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...atomic import atomic_path, write_text_atomically
+from ..evaluation.markdown import markdown_table
+
+__all__ = ["ALL_PATIENTS", "summarise", "write_tables"]
+
+ALL_PATIENTS = "all"
+COLUMNS = {
+    "rmse_ratio": ("RMSE ratio", 3),
+    "rmse_hu": ("RMSE, HU", 1),
+    "noise_std_hu": ("noise left, HU", 1),
+    "psnr_db": ("PSNR, dB", 2),
+    "ssim": ("SSIM", 3),
+    "vif": ("VIF", 3),
+    "edge_ratio": ("edges against full dose", 2),
+    "edge_ratio_to_quarter": ("edges against quarter dose", 2),
+    "bias_lung_hu": ("bias lung, HU", 1),
+    "bias_fat_hu": ("fat", 1),
+    "bias_soft_tissue_hu": ("soft tissue", 1),
+    "bias_bone_hu": ("bone", 1),
+}
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Means and standard deviations over slices.
+
+    Args:
+        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.study.read_rows`).
+
+    Returns:
+        One dictionary for each method, kernel and patient, and for all patients together (``"all"``): ``method``,
+        ``kernel``, ``subject``, ``slices``, and of each score its mean and ``<score>_sd``; slices without a place to
+        measure at do not count, and a score that none has is NaN.
+    """
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        for subject in (ALL_PATIENTS, row["subject"]):
+            groups.setdefault((row["kernel"], subject, row["method"]), []).append(row)
+    summary = []
+    for (kernel, subject, method), members in sorted(groups.items()):
+        line: dict[str, Any] = {"kernel": kernel, "subject": subject, "method": method, "slices": len(members)}
+        for name in COLUMNS:
+            values = np.array([member[name] for member in members])
+            values = values[np.isfinite(values)]
+            line[name] = float(values.mean()) if values.size else float("nan")
+            line[f"{name}_sd"] = float(values.std(ddof=1)) if values.size > 1 else float("nan")
+        full = [member["noise_std_full_hu"] for member in members if np.isfinite(member["noise_std_full_hu"])]
+        line["noise_std_full_hu"] = float(np.mean(full)) if full else float("nan")
+        summary.append(line)
+    return summary
+
+
+def write_tables(
+    rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write the summary as CSV, and as Markdown one table a kernel.
+
+    Args:
+        rows: lines of ``scores.csv``.
+        output: the folder; made where it is missing.
+        titles: what tables call the methods, in the tables' order; others follow under their names.
+
+    Returns:
+        ``summary.csv`` and ``summary.md``.
+
+    Raises:
+        ValueError: when there are no rows.
+    """
+    if not rows:
+        raise ValueError("nothing has been scored.")
+    summary, titles = summarise(rows), dict(titles or {})
+    output = Path(output)
+    order = [*titles, *sorted({line["method"] for line in summary} - set(titles))]
+    table = output / "summary.csv"
+    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(summary[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(summary)
+    text = []
+    for kernel in sorted({line["kernel"] for line in summary}):
+        for subject in sorted({line["subject"] for line in summary if line["kernel"] == kernel}, key=_all_first):
+            lines = [line for line in summary if line["kernel"] == kernel and line["subject"] == subject]
+            lines.sort(key=lambda line: order.index(line["method"]))
+            words = "all patients" if subject == ALL_PATIENTS else f"patient {subject}"
+            full = next((line["noise_std_full_hu"] for line in lines), float("nan"))
+            text += [f"### {kernel}, {words}: {lines[0]['slices']} slices, noise of the full dose {full:.1f} HU", ""]
+            text += markdown_table(
+                ["method", *(title for title, _ in COLUMNS.values())],
+                [[titles.get(line["method"], line["method"]), *_cells(line)] for line in lines],
+            )
+            text.append("")
+    return [table, write_text_atomically(output / "summary.md", "\n".join(text))]
+
+
+def _all_first(subject: str) -> tuple[bool, str]:
+    return subject != ALL_PATIENTS, subject
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    cells = []
+    for name, (_, digits) in COLUMNS.items():
+        mean, spread = line[name], line[f"{name}_sd"]
+        text = "-" if np.isnan(mean) else f"{mean:.{digits}f}"
+        cells.append(text if np.isnan(spread) else f"{text} \N{PLUS-MINUS SIGN} {spread:.{digits}f}")
+    return cells
