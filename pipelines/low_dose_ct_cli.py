@@ -11,7 +11,8 @@ import typer
 
 from .denoising.models import CT_MODEL, DEFAULT_MODEL, load_model
 from .low_dose_ct.references import REFERENCES
-from .low_dose_ct.study import read_rows, score_folds, study_methods, train_folds
+from .low_dose_ct.rows import read_rows
+from .low_dose_ct.study import score_folds, study_methods, train_folds
 from .low_dose_ct.tables import write_tables
 from .reproduce.budget import parse_settings
 from .reproduce.methods import choose_methods

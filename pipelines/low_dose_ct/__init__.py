@@ -16,12 +16,14 @@ from .regions import (
     reconstruction_circle,
     tissue_masks,
 )
+from .score_handler import CTScores
 from .scores import body_rmse, score_slice, windowed
 from .tissue_bias import tissue_bias
 from .wiener import RadialWienerFilter
 
 __all__ = [
     "BODY_LIMIT_HU",
+    "CTScores",
     "Detectability",
     "EdgeResponse",
     "Edges",

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...atomic import atomic_path
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, leave_one_subject_out
 from ...transforms import LoadMedicalImage, ScaleToUnitRanged
@@ -25,14 +23,14 @@ from ..reproduce.methods import Method, read_methods
 from ..reproduce.training import RowResult, read_marker, row_folder, train_methods
 from ..weights import load_weights
 from .references import REFERENCES, fit_reference
+from .rows import read_rows, write_rows
 from .scores import score_slice
 
-__all__ = ["BUNDLE", "Pair", "fold_folder", "read_pair", "read_rows", "score_folds", "study_methods", "train_folds"]
+__all__ = ["BUNDLE", "Pair", "fold_folder", "read_pair", "score_folds", "study_methods", "train_folds"]
 
 BUNDLE = "low_dose_ct_denoising"
 # Every so many-th slice of a training patient follows the training; the patient left out is in no other split.
 VALIDATION_EVERY = 5
-KEYS = ("method", "subject", "kernel", "image_id", "weights")
 
 Denoiser = Callable[[np.ndarray], np.ndarray]
 
@@ -150,9 +148,15 @@ def score_folds(
                 pair = read_pair(record)
                 denoised = make(pair)
                 scores = score_slice(denoised, pair.low, pair.full, window, spacing_mm)
-                keys = (name, subject, record.kernel, record.image_id, weights)
-                rows[name, record.image_id] = dict(zip(KEYS, keys)) | scores
-            _write(table, rows.values())
+                rows[name, record.image_id] = {
+                    "method": name,
+                    "subject": subject,
+                    "kernel": record.kernel,
+                    "image_id": record.image_id,
+                    "weights": weights,
+                    **scores,
+                }
+            write_rows(table, rows.values())
     return table
 
 
@@ -176,29 +180,6 @@ def read_pair(record: Any) -> Pair:
     )
     slices = (np.asarray(scaled[key][0], np.float64) * (high - low) + low for key in ("image", "target"))
     return Pair(*slices, record.kernel, record.subject, record.image_id)
-
-
-def read_rows(table: str | os.PathLike) -> list[dict[str, Any]]:
-    """Read ``scores.csv``.
-
-    Args:
-        table: the file; none is an empty table.
-
-    Returns:
-        Its lines; scores are floats.
-    """
-    if not Path(table).exists():
-        return []
-    with Path(table).open(encoding="utf-8", newline="") as file:
-        return [{k: v if k in KEYS else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def _write(table: Path, rows: Iterator[Mapping[str, Any]]) -> None:
-    rows = sorted(rows, key=lambda row: (row["method"], row["subject"], row["kernel"], row["image_id"]))
-    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _reference(name: str, train: Sequence[Any]) -> Callable[[Pair], np.ndarray]:
