@@ -250,3 +250,23 @@ def test_monai_reads_the_datalist_across_workers(tmp_path, write_png):
     assert len({name for batch in batches for name in batch["image_id"]}) == len(manifest)
     expected = np.random.default_rng(0).integers(0, 256, (40, 48)).astype("uint8").T / 255
     np.testing.assert_allclose(batches[0]["image"][0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_kernels_are_selected_and_named(make_record):
+    records = [
+        make_record("/a.png", kernel="B30f"),
+        make_record("/b.png", kernel="D45f"),
+        make_record("/c.png"),
+    ]
+    manifest = Manifest(records)
+    assert [item["image"] for item in manifest.datalist(kernels=["D45f"])] == ["/b.png"]
+    assert [item.get("kernel") for item in manifest.datalist()] == ["B30f", "D45f", None]
+    with pytest.raises(ManifestError, match="no image of kernel Qr40"):
+        manifest.select(kernels=["B30f", "Qr40"])
+
+
+def test_an_empty_kernel_leaves_the_digest_as_it_was(make_record):
+    """Digests of manifests from before the column was there stay valid."""
+    plain = Manifest([make_record()])
+    assert plain.digest() == "666a44aa32f58149d13004562fe1e4ac254572137655d2b9089a69f656aeb85a"
+    assert Manifest([make_record(kernel="B30f")]).digest() != plain.digest()

@@ -1,16 +1,18 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Misspelt overrides are refused, legitimate ones pass."""
+"""Misspelt overrides and leaking training data are refused, legitimate ones pass."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from noisewise.bundles import bundle_path
-from noisewise.pipelines.preflight import ConfigTypoError, check_overrides, config_files
+from noisewise.data_manifest import Manifest, ManifestRecord
+from noisewise.pipelines.preflight import ConfigTypoError, check_overrides, check_training_data, config_files
 
 TRAIN = str(bundle_path("multimodal_denoising") / "configs" / "train.yaml")
 MULTI = str(bundle_path("multimodal_denoising") / "configs" / "multi_gpu_train.yaml")
@@ -93,3 +95,50 @@ def test_only_deliberate_errors_are_shortened(tmp_path, code, concise):
     assert ("Traceback" in done.stderr) is not concise
     if concise:
         assert done.stderr.strip() == "error: channels must be a positive integer, got 0."
+
+
+@pytest.fixture
+def shared_subject(tmp_path) -> Manifest:
+    """Two pairs of one subject, one of them for validation."""
+    records = []
+    for name, split in (("a", "train"), ("b", "val")):
+        for kind in ("low", "full"):
+            (tmp_path / f"{name}_{kind}.png").write_bytes(name.encode() + kind.encode())
+        records.append(
+            ManifestRecord(
+                path=str(tmp_path / f"{name}_low.png"),
+                slice=None,
+                modality="ct",
+                source="here",
+                licence="",
+                subject="one",
+                split=split,
+                sha256="",
+                stored_dtype="uint16",
+                intensity_min=24.0,
+                intensity_max=2024.0,
+                channels=1,
+                height=64,
+                width=64,
+                target=str(tmp_path / f"{name}_full.png"),
+            )
+        )
+    return Manifest(records)
+
+
+def check(manifest: Manifest, **options) -> None:
+    train, val = (manifest.datalist(split) for split in ("train", "val"))
+    check_training_data(train, val, manifest, 32, 64, paired=True, **options)
+
+
+def test_validation_on_training_subjects_must_be_asked_for(shared_subject):
+    with pytest.raises(ValueError, match="leak: subject 'one'"):
+        check(shared_subject)
+    check(shared_subject, within_subjects=True)
+
+
+def test_an_image_in_two_splits_is_never_allowed(shared_subject):
+    train, val = shared_subject.records
+    same = Manifest([train, replace(val, path=train.path, target=train.target)])
+    with pytest.raises(ValueError, match="leak"):
+        check(same, within_subjects=True)

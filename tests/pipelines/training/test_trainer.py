@@ -305,3 +305,11 @@ def test_sampler_balances_modalities():
     assert sorted(uniform) == list(range(100))
     with pytest.raises(ValueError, match="no training images"):
         training_sampler([], 1)
+
+
+def test_the_sampler_balances_by_another_key():
+    items = [{"modality": "ct", "kernel": "soft"}] * 9 + [{"modality": "ct", "kernel": "sharp"}] + [{"modality": "ct"}]
+    torch.manual_seed(0)
+    drawn = list(training_sampler(items, 3000, key="kernel"))
+    assert abs(sum(index == 9 for index in drawn) - 1000) < 150
+    assert abs(sum(index == 10 for index in drawn) - 1000) < 150
