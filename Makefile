@@ -2,6 +2,7 @@
 # make test       install, then run the core tests (about ten minutes, no root)
 # make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
 # make test-all   make test, then the BM3D reference, apart for its licence
+# make mlflow-demo  several short trainings in one MLflow store, its pages on 127.0.0.1:5000
 # make zoo        self-contained copies of the bundles for MONAI's model zoo, checked without noisewise (build/zoo)
 # make deploy-env the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
 # make test-integrations         MONAI Label, MONAI Deploy and the model zoo, each in its own environment (8 GB in all)
@@ -15,7 +16,7 @@ DEPLOY_INSTALLED := $(DEPLOY_VENV)/.installed
 LABEL_VENV ?= .venv-label
 LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
-.PHONY: train test test-all test-integrations zoo lint install clean label-env label test-label deploy-env test-deploy
+.PHONY: train test test-all test-integrations mlflow-demo zoo lint install clean label-env label test-label deploy-env test-deploy
 
 install: $(INSTALLED)
 
@@ -45,6 +46,9 @@ test-all: test
 		tests/pipelines/evaluation/test_bm3d_vst.py
 
 test-integrations: test-label test-deploy zoo
+
+mlflow-demo: $(INSTALLED)
+	$(BIN)/noisewise mlflow-demo --output runs/mlflow_demo
 
 zoo: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m noisewise.pipelines.zoo --output build/zoo --environment .venv-zoo \

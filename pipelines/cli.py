@@ -11,7 +11,9 @@ import typer
 from .. import __version__
 from .denoise_cli import denoise
 from .evaluate_cli import evaluate
+from .low_dose_ct_cli import app as low_dose_ct_app
 from .manifest_cli import app as manifest_app
+from .mlflow_demo_cli import mlflow_demo
 from .reproduce_cli import app as reproduce_app
 
 __all__ = ["app"]
@@ -19,8 +21,10 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 app.add_typer(manifest_app, name="manifest")
 app.add_typer(reproduce_app, name="reproduce")
+app.add_typer(low_dose_ct_app, name="low-dose-ct")
 app.command()(denoise)
 app.command()(evaluate)
+app.command(name="mlflow-demo")(mlflow_demo)
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,6 +5,7 @@
 from .evaluation import log_evaluation
 from .panels import denoising_panel
 from .parameters import flatten_parameters
+from .registry import fetch_weights, register_weights
 from .run import TrackedRun, store_uri
 from .telemetry import disable_usage_reports
 from .tracker import ExperimentTracker
@@ -16,8 +17,10 @@ __all__ = [
     "TrackedRun",
     "code_version",
     "denoising_panel",
+    "fetch_weights",
     "flatten_parameters",
     "log_evaluation",
+    "register_weights",
     "store_uri",
 ]
 

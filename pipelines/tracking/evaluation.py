@@ -45,7 +45,7 @@ def log_evaluation(
         tracking_uri: a URI or the path of an SQLite file; ``MLFLOW_TRACKING_URI`` goes first.
         experiment_name: runs to be compared share an experiment.
         run_name: the current time when None.
-        config_files: stored as they are under ``config/``.
+        config_files: stored under ``config/``; paths in files that are not a bundle's are left out.
         manifest_digest: checksum of the data.
         manifest_counts: number of images of each split.
         artifacts: patterns of files in ``output_dir`` to store. Tables that name files are not.
@@ -69,7 +69,7 @@ def log_evaluation(
     run.attempt("setting tags", run.set_version, code_version())
     run.log_metrics(_joined(metrics or {}, "test/"), step=0)
     for path in ensure_tuple(config_files):
-        run.attempt("storing a config file", run.client.log_artifact, run_id, str(path), "config")
+        run.attempt("storing a config file", run.log_config, path)
     for pattern in ensure_tuple(artifacts):
         for path in sorted(output_dir.glob(pattern)):
             run.log_file(path, "results")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import logging
 import os
@@ -23,9 +24,10 @@ from mlflow.exceptions import MlflowException
 from monai.handlers import MLFlowHandler
 from monai.utils import path_to_uri
 
+from .configs import config_text
 from .parameters import flatten_parameters, names_a_file
 
-__all__ = ["TrackedRun", "store_uri"]
+__all__ = ["TrackedRun", "store_errors", "store_uri"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ _LARGEST_BATCH = 100  # parameters or tags that MLflow takes in one call
 _LARGEST_METRIC_BATCH = 1000
 _MOST_PENDING = 100_000
 _REST_FACTOR = 20.0  # how much longer than a failed call took the store is left alone
+_ORIGIN_COLUMNS = {"source", "subject"}  # a collection is called like its folder unless the manifest says otherwise
 _FILE_COLUMNS = {"path", "paths", "file", "filename", "file_name", "filepath", "target", "uri", "url"}
 
 
@@ -67,6 +70,32 @@ def _short_patience() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a store into one error that names it.
+
+    Args:
+        uri: the store's; a password in it is not shown.
+
+    Raises:
+        RuntimeError: on any error within.
+    """
+    password = urlsplit(uri).password
+    try:
+        with _short_patience():
+            yield
+    except Exception as error:
+        message = (
+            f"the MLflow store {uri} cannot be used: {error}\n"
+            "Set 'tracking_uri' or the environment variable MLFLOW_TRACKING_URI to one that can."
+        )
+        raise RuntimeError(_masked(message, password)) from (None if password else error)
+
+
+def _masked(text: str, password: str | None) -> str:
+    return text.replace(password, "***") if password else text
 
 
 class TrackedRun(MLFlowHandler):
@@ -130,15 +159,8 @@ class TrackedRun(MLFlowHandler):
     @contextlib.contextmanager
     def must_succeed(self) -> Iterator[None]:
         """Turn whatever goes wrong within into one error that names the store."""
-        try:
-            with _short_patience():
-                yield
-        except Exception as error:
-            message = self._masked(
-                f"the MLflow store {self.uri} cannot be used: {error}\n"
-                "Set 'tracking_uri' or the environment variable MLFLOW_TRACKING_URI to one that can."
-            )
-            raise RuntimeError(message) from (None if self.password else error)
+        with store_errors(self.uri):
+            yield
 
     def attempt(self, kind: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Call, and when it fails say so once.
@@ -165,7 +187,7 @@ class TrackedRun(MLFlowHandler):
             if kind not in self._warned:
                 self._warned.add(kind)
                 text = f"MLflow store {self.uri}: {kind} failed, the run goes on without: {error!r}"
-                logger.warning(self._masked(text))
+                logger.warning(_masked(text, self.password))
             return False
         return True
 
@@ -257,6 +279,8 @@ class TrackedRun(MLFlowHandler):
     def log_file(self, path: str | os.PathLike, folder: str) -> None:
         """Store a file; never raises. A table that names files is not stored, with a warning.
 
+        A CSV is stored without its columns ``source`` and ``subject``.
+
         Args:
             path: the file.
             folder: folder among the run's artifacts.
@@ -265,7 +289,29 @@ class TrackedRun(MLFlowHandler):
         if path.suffix.lower() in (".csv", ".md", ".txt", ".tsv") and _table_names_files(path):
             logger.warning("%s names files, so it is not stored in MLflow", path.name)
             return
-        self.attempt(f"storing {path.suffix or 'a file'}", self.client.log_artifact, self.run_id, str(path), folder)
+        kind = f"storing {path.suffix or 'a file'}"
+        table = _without_origin(path) if path.suffix.lower() == ".csv" else None
+        if table is not None:
+            self.attempt(kind, self.client.log_text, self.run_id, table, f"{folder}/{path.name}")
+        else:
+            self.attempt(kind, self.client.log_artifact, self.run_id, str(path), folder)
+
+    def log_config(self, path: str | os.PathLike) -> None:
+        """Store a config file under ``config/``; raises what MLflow raises.
+
+        Paths in it are left out, see :func:`~noisewise.pipelines.tracking.configs.config_text`. What is neither YAML
+        nor JSON is not stored, with a warning.
+
+        Args:
+            path: the file.
+        """
+        path = Path(path)
+        try:
+            text = config_text(path)
+        except ValueError as error:
+            logger.warning("%s is not stored in MLflow: %s", path.name, error)
+            return
+        self.client.log_text(self.run_id, text, f"config/{path.name}")
 
     def log_table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """Store a table so that MLflow's table view compares it between runs; raises what MLflow raises.
@@ -299,9 +345,6 @@ class TrackedRun(MLFlowHandler):
         self.attempt("closing the store", self._dispose_sqlite_store)
         self.cur_run = None
 
-    def _masked(self, text: str) -> str:
-        return text.replace(self.password, "***") if self.password else text
-
     def _prepare_sqlite(self) -> str | None:
         # Artifacts lie beside the database, wherever the run was started from.
         prefix = "sqlite:///"
@@ -325,7 +368,7 @@ class TrackedRun(MLFlowHandler):
                 raise
             run = None
         if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
-            logger.warning(self._masked(f"the MLflow store {self.uri} has no run {run_id}"))
+            logger.warning(_masked(f"the MLflow store {self.uri} has no run {run_id}", self.password))
             return None
         return run
 
@@ -341,6 +384,19 @@ def _table_names_files(path: Path) -> bool:
             return any(_is_file_name(word, neighbours) for word in re.split(r"[\s|()\[\]<>\"'`]+", file.read()))
     except (OSError, UnicodeDecodeError, csv.Error):
         return True
+
+
+def _without_origin(path: Path) -> str | None:
+    """The table without the columns that say whose images these are; None when it has no such column."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    header = rows[0] if rows else []
+    kept = [index for index, name in enumerate(header) if name.strip().lower() not in _ORIGIN_COLUMNS]
+    if len(kept) == len(header):
+        return None
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([row[i] for i in kept if i < len(row)] for row in rows)
+    return text.getvalue()
 
 
 def _is_file_name(cell: str, neighbours: set[str]) -> bool:

@@ -40,8 +40,7 @@ class ExperimentTracker:
     The store is reached when the engine starts, or an error names it; whatever fails later warns and lets training go
     on (see :class:`~noisewise.pipelines.tracking.TrackedRun`). In multi-process training the first process tracks.
 
-    No path and no file name is logged, nor anything else that came with an image besides its pixels in the panels;
-    config files are stored as they are.
+    No path and no file name is logged, nor anything else that came with an image besides its pixels in the panels.
 
     MONAI's ``StatsHandler`` re-raises exceptions before handlers behind it hear of them: list it after this one.
 
@@ -54,7 +53,7 @@ class ExperimentTracker:
         experiment_name: runs to be compared share an experiment.
         run_name: the current time when None.
         params: what to compare runs by; nested parameters get dotted names.
-        config_files: stored as they are.
+        config_files: stored under ``config/``; paths in files that are not a bundle's are left out.
         seed: of the training.
         manifest_digest: checksum of the data (``Manifest.digest()``).
         manifest_counts: number of images of each split.
@@ -255,7 +254,7 @@ class ExperimentTracker:
             run.log_data_digest(self.manifest_digest, self.manifest_counts, "training")
         run.set_version(code_version())
         for path in self.config_files:
-            run.client.log_artifact(run.run_id, str(path), "config")
+            run.log_config(path)
 
     def _draw(self, item: Mapping[str, Any]) -> None:
         self._drawn.append(denoising_panel(item, self.panel_size))

@@ -99,6 +99,14 @@ def test_tables_that_name_files_are_not_stored(run, client, tmp_path, caplog, na
     assert (name in caplog.text) is not stored
 
 
+def test_a_table_is_stored_without_the_names_of_collections_and_subjects(run, client, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text('image_id,Source,psnr,subject\nab12,"SMITH, JOHN",31.5,smith\n')
+    run.log_file(path, "results")
+    stored = Path(client.download_artifacts(run.run_id, "results/scores.csv", str(tmp_path)))
+    assert stored.read_text() == "image_id,psnr\nab12,31.5\n"
+
+
 def test_a_table_is_registered_once_and_replaced(run, client, tmp_path):
     for value in (1, 2):
         run.log_table([{"metric": "psnr", "last": value}], "t.json")

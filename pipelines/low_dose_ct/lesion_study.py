@@ -1,0 +1,149 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What denoising does to lesions of low contrast: inserted into real pairs, denoised, looked for by a model observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ...data_manifest import kernel_class
+from .detectability import area_under_curve, hotelling_observer, laguerre_gauss_channels
+from .lesions import cut_around, disk_signal, gaussian_transfer, insert_signal
+from .regions import flat_regions
+from .study import Pair
+
+__all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "PairDenoiser", "lesion_study"]
+
+PairDenoiser = Callable[[Pair], np.ndarray]
+
+FULL_DOSE, QUARTER_DOSE = "full_dose", "quarter_dose"
+LESION_CONTRAST_HU: Mapping[str, float] = MappingProxyType({"soft": 15.0, "sharp": 40.0})
+
+# Blur of the lesion's edge, about that of a body kernel: half the contrast is left at 0.38 cycles/mm.
+_EDGE_SIGMA_MM = 0.5
+# The observer takes what lies this many diameters from the middle for the background.
+_BACKGROUND_DIAMETERS = 1.25
+# As Gallas and Barrett chose the channels' width for a disk.
+_CHANNEL_DIAMETERS = 1.5
+
+
+def lesion_study(
+    pairs: Iterable[Pair],
+    denoisers: Mapping[str, PairDenoiser],
+    *,
+    contrast_hu: Mapping[str, float] = LESION_CONTRAST_HU,
+    diameter_mm: float = 6.0,
+    spacing_mm: float = 0.7,
+    square_px: int = 33,
+    per_slice: int = 8,
+    channels: int = 5,
+    draws: int = 500,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Measure how well disks are detected in the full dose, the quarter dose and each denoised quarter dose.
+
+    The same disks are added in the same flat places to both doses. A slice is denoised with and without them, all of a
+    slice at once; their squares do not overlap. The observer compares a place with its surroundings: of each square
+    the mean around the lesion is taken off, so that organs of different HU are no noise.
+
+    Args:
+        pairs: such as :func:`~noisewise.pipelines.low_dose_ct.study.read_pair` of a manifest's records, read one by
+            one. The kernel's class (:func:`~noisewise.data_manifest.kernel_class`) sorts them.
+        denoisers: by name, functions from a pair to the denoised low dose ``(H, W)`` in HU; they are given the pair
+            with lesions and without. The pair tells patient and kernel, so that a fold's own network can be taken.
+        contrast_hu: the disk's HU above its background, by the kernel's class.
+        diameter_mm: the disk's diameter.
+        spacing_mm: side of a pixel.
+        square_px: side of the squares, odd.
+        per_slice: the most lesions of a slice.
+        channels: how many Laguerre-Gauss channels the observer has.
+        draws: bootstrap samples of whole slices, as squares of a slice are not independent; their observer is the one
+            of all slices.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a kernel class and method (``"full_dose"``, ``"quarter_dose"``, the denoisers): ``kernel``, ``method``,
+        ``slices``, ``regions``, ``contrast_hu``, ``diameter_mm``, ``auc``, ``auc_sd``, ``d_prime``, ``d_prime_sd``.
+
+    Raises:
+        ValueError: when a kernel is not known, a denoiser is named as one of the doses or changes the shape, the
+            squares are too small for the disk and its surroundings, or a kernel has too few flat places.
+    """
+    taken = {FULL_DOSE, QUARTER_DOSE} & set(denoisers)
+    if taken:
+        raise ValueError(f"{', '.join(sorted(taken))} is the name of a dose; call the denoiser otherwise.")
+    surroundings = _surroundings(square_px, diameter_mm / spacing_mm)
+    methods: dict[str, PairDenoiser] = {FULL_DOSE: _full_dose, QUARTER_DOSE: _quarter_dose, **denoisers}
+    squares: dict[str, dict[str, list[np.ndarray]]] = {}
+    for pair in pairs:
+        kernel = kernel_class(pair.kernel)
+        if kernel not in contrast_hu:
+            raise ValueError(f"{pair.image_id}: no contrast is given for its kernel {pair.kernel!r}.")
+        regions = flat_regions(pair.full, square_px, per_slice)
+        if not regions:
+            continue
+        middles = [tuple(axis.start + square_px // 2 for axis in region) for region in regions]
+        disk = disk_signal(contrast_hu[kernel], diameter_mm, square_px, spacing_mm, gaussian_transfer(_EDGE_SIGMA_MM))
+        diseased = replace(pair, **{dose: insert_signal(getattr(pair, dose), disk, middles) for dose in ("low", "full")})
+        for name, denoise in methods.items():
+            cut = np.stack([_cut(denoise(each), name, pair, middles, square_px) for each in (diseased, pair)])
+            cut -= cut[..., surroundings].mean(-1)[..., None, None]
+            squares.setdefault(kernel, {}).setdefault(name, []).append(cut)
+
+    filters = laguerre_gauss_channels(square_px, _CHANNEL_DIAMETERS * diameter_mm / spacing_mm, channels)
+    rows = []
+    for kernel, by_method in sorted(squares.items(), reverse=True):
+        for name, slices in by_method.items():
+            row = {"kernel": kernel, "method": name, "slices": len(slices), "regions": sum(x.shape[1] for x in slices)}
+            row |= {"contrast_hu": contrast_hu[kernel], "diameter_mm": diameter_mm}
+            rows.append(row | _observe(slices, filters, draws, seed))
+    return rows
+
+
+def _full_dose(pair: Pair) -> np.ndarray:
+    return pair.full
+
+
+def _quarter_dose(pair: Pair) -> np.ndarray:
+    return pair.low
+
+
+def _cut(image: np.ndarray, name: str, pair: Pair, middles: list[tuple[int, int]], size: int) -> np.ndarray:
+    if image.shape != pair.low.shape:
+        raise ValueError(f"{name} made the shape {image.shape} of a slice of {pair.low.shape}.")
+    return cut_around(image, middles, size)
+
+
+def _surroundings(size: int, diameter_px: float) -> np.ndarray:
+    axis = np.arange(size) - size // 2
+    outside = np.hypot(axis[:, None], axis[None, :]) > _BACKGROUND_DIAMETERS * diameter_px
+    if 2 * _BACKGROUND_DIAMETERS * diameter_px >= size:
+        raise ValueError(f"a square of {size} pixels holds no surroundings of a disk of {diameter_px:.1f} pixels.")
+    return outside
+
+
+def _observe(slices: list[np.ndarray], filters: np.ndarray, draws: int, seed: int) -> dict[str, float]:
+    """AUC and d' with bootstrap standard deviations, of squares ``(2, N, size, size)`` a slice."""
+    found = hotelling_observer(*np.concatenate(slices, axis=1), filters)
+    ends = np.cumsum([each.shape[1] for each in slices])[:-1]
+    present, absent = np.split(found.present, ends), np.split(found.absent, ends)
+    # The same slices are drawn for every method.
+    generator = np.random.default_rng(seed)
+    aucs, distances = [], []
+    for _ in range(draws):
+        drawn = generator.integers(len(slices), size=len(slices))
+        scores = [np.concatenate([group[index] for index in drawn]) for group in (present, absent)]
+        aucs.append(area_under_curve(*scores))
+        variance = (scores[0].var(ddof=1) + scores[1].var(ddof=1)) / 2
+        distances.append((scores[0].mean() - scores[1].mean()) / np.sqrt(variance) if variance > 0 else 0.0)
+    return {
+        "auc": found.auc,
+        "auc_sd": float(np.std(aucs, ddof=1)),
+        "d_prime": found.d_prime,
+        "d_prime_sd": float(np.std(distances, ddof=1)),
+    }

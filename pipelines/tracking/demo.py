@@ -1,0 +1,218 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A store to look at: several short trainings on the embedded images, their evaluations and registered weights.
+
+It shows what MLflow's pages look like with real runs in them. A few tens of steps train nothing worth using.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mlflow import MlflowClient
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from ...atomic import write_text_atomically
+from ...bundles import bundle_path
+from ...data_manifest import build_embedded
+from ..evaluate_cli import network_from_config, run_evaluation
+from ..evaluation import summary_metrics
+from .registry import register_weights
+from .run import store_errors, store_uri
+from .tracker import RUN_ID_FILE
+
+__all__ = ["DEMO_RUNS", "DemoRun", "build_demo", "demo_is_complete", "server_command"]
+
+EXPERIMENT = "noisewise demo"
+STORE = "mlflow.db"
+COMPLETE = "complete.txt"
+# One name for all networks, so that the pages put their scores into the same columns.
+SCORED_AS = "denoised"
+TRAINING: dict[str, Any] = {
+    "batch_size": 2,
+    "patch_size": 64,
+    "steps_per_epoch": 8,
+    "max_epochs": 4,
+    "schedule": "cosine",
+    "ema_decay": 0.9,
+    "val_limit": 1,
+    "val_stds": [50],
+    "panels": 3,
+    "num_workers": 0,
+}
+EVALUATION: dict[str, Any] = {"limit": 1, "crop": 128, "stds": [50], "progress": False}
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """One training of the demo.
+
+    Attributes:
+        name: the run's name; as a folder's, with blanks replaced.
+        overlays: config files laid over ``train.yaml``: paths, or names in the bundle's ``configs``. The last file
+            that has a ``network_def`` says which network is evaluated.
+        settings: config keys that differ from the demo's other trainings.
+        bundle: the bundle whose configs are run; its name is that of the registered model, too.
+        evaluated: whether the multimodal bundle's evaluation scores the weights; if not, their validation counts.
+    """
+
+    name: str
+    overlays: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    bundle: str = "multimodal_denoising"
+    evaluated: bool = True
+
+    @property
+    def config_files(self) -> list[Path]:
+        """The config files of the training."""
+        folder = bundle_path(self.bundle) / "configs"
+        return [folder / name for name in ("train.yaml", *self.overlays)]
+
+
+# One line a run: a training of another bundle is added here.
+DEMO_RUNS = (
+    DemoRun("two-stage physical", ("methods/two_stage.yaml",), {"protocol": "physical"}),
+    DemoRun("two-stage author_code", ("methods/two_stage.yaml",), {"protocol": "author_code"}),
+    DemoRun("NEN", ("single_stage.yaml", "methods/nen.yaml")),
+    DemoRun("DnCNN", ("single_stage.yaml", "methods/dncnn.yaml")),
+    DemoRun("CAE", ("single_stage.yaml", "methods/cae.yaml")),
+    DemoRun(
+        "two-stage fine-tuned",
+        ("methods/two_stage.yaml",),
+        {"initial_weights": str(bundle_path("multimodal_denoising") / "models" / "model.pt"), "learning_rate": 5e-5},
+    ),
+    # It validates on low doses that are simulated, which the multimodal evaluation does not know.
+    DemoRun("low-dose CT", (), {"val_size": 128, "learning_rate": 5e-5}, "low_dose_ct_denoising", evaluated=False),
+)
+
+
+def build_demo(
+    output: str | os.PathLike,
+    runs: Sequence[DemoRun] = DEMO_RUNS,
+    training: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    report: Callable[[str], None] = print,
+) -> str:
+    """Fill an MLflow store: train and evaluate each run, and register its weights.
+
+    Every training becomes a run with its evaluation below it, if it has one, all in the experiment ``noisewise demo``;
+    every evaluation scores the same noisy images. Each training's best weights become a version of a registered model
+    that is named like the bundle; the one with the highest mean PSNR gets the alias ``champion``, the second
+    ``challenger``.
+
+    Args:
+        output: a new or empty folder for the store (``mlflow.db`` with ``mlruns``), the images and the trainings.
+            ``MLFLOW_TRACKING_URI`` sends the runs to another store.
+        runs: what is trained.
+        training: keys of all training configs; by default a few tens of steps.
+        evaluation: keys of the evaluation's config.
+        report: gets a line for each step.
+
+    Returns:
+        The store's URI.
+
+    Raises:
+        FileExistsError: when the folder holds anything.
+        RuntimeError: when a training or an evaluation fails, or the store cannot be used.
+    """
+    output = Path(output).absolute()
+    if output.exists() and any(output.iterdir()):
+        raise FileExistsError(f"{output} is not empty; name a new folder, or delete it to build the demo again.")
+    uri = store_uri(output / STORE)
+    manifest = build_embedded(output / "embedded")
+    scores: dict[str, list[tuple[float, int]]] = {}
+    for index, run in enumerate(runs, 1):
+        folder = output / run.name.replace(" ", "_")
+        started = time.monotonic()
+        common = {"manifest": str(manifest), "tracking_uri": uri, "experiment_name": EXPERIMENT}
+        _train(run, folder, {**(TRAINING if training is None else training), **common})
+        run_id = (folder / RUN_ID_FILE).read_text().strip()
+        if run.evaluated:
+            psnr = _evaluate(run, folder, {**(EVALUATION if evaluation is None else evaluation), **common})
+        else:
+            psnr = _best_validation(uri, run_id)
+        tags = {"test.psnr" if run.evaluated else "val.best_psnr": f"{psnr:.2f}"}
+        weights = folder / "model.pt"
+        version = register_weights(weights, run.bundle, run_id, uri, bundle=run.bundle, tags=tags, description=run.name)
+        scores.setdefault(run.bundle, []).append((psnr, version))
+        seconds = time.monotonic() - started
+        report(f"[{index}/{len(runs)}] {run.name}: {psnr:.2f} dB, version {version} of {run.bundle}, {seconds:.0f} s")
+    for bundle, versions in scores.items():
+        _set_aliases(uri, bundle, versions)
+    write_text_atomically(output / COMPLETE, f"{len(runs)} runs\n")
+    return uri
+
+
+def demo_is_complete(output: str | os.PathLike) -> bool:
+    """Whether a folder holds a whole demo, and not one that was broken off."""
+    return (Path(output) / COMPLETE).is_file()
+
+
+def server_command(uri: str, port: int = 5000) -> list[str]:
+    """The command that serves a store's pages to this machine alone.
+
+    Args:
+        uri: of a database.
+        port: of the loopback interface.
+
+    Returns:
+        Arguments for ``subprocess.run``.
+    """
+    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    return [*server, "--host", "127.0.0.1", "--port", str(port)]
+
+
+def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
+    files = [str(path) for path in run.config_files]
+    # It would warn that the bundle's logging.conf is not used.
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    # Bundles differ in how they validate: what all trainings of the demo share is set where there is such a key.
+    known = ConfigParser.load_config_files(files)
+    shared = {key: value for key, value in settings.items() if re.split("#|::", key)[0] in known}
+    overrides = {**shared, **run.settings, "output_dir": str(folder), "run_name": run.name}
+    workflow = ConfigWorkflow(files, logging_file=False, run_id="training", workflow_type="train", **overrides)
+    handlers = workflow.parser["train"]["handlers"]
+    tracker = next(i for i, entry in enumerate(handlers) if entry["_target_"].endswith(".ExperimentTracker"))
+    # Few steps need a point at every other one. The config itself takes its files from a command line.
+    workflow.parser[f"train::handlers::{tracker}::loss_interval"] = 2
+    workflow.parser[f"train::handlers::{tracker}::config_files"] = files
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def _evaluate(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> float:
+    """Score the trained network, and give its mean PSNR in dB."""
+    definition = next(path for path in reversed(run.config_files) if "network_def:" in path.read_text("utf-8"))
+    overrides = {
+        **settings,
+        "network_def": network_from_config(definition),
+        "method": SCORED_AS,
+        "weights": str(folder / "model.pt"),
+        "output_dir": str(folder / "evaluation"),
+        "run_name": f"{run.name}, evaluation",
+    }
+    scores = summary_metrics(run_evaluation(overrides).rows())[SCORED_AS]
+    return fmean(condition["psnr"] for condition in scores.values())
+
+
+def _best_validation(uri: str, run_id: str) -> float:
+    with store_errors(uri):
+        return MlflowClient(tracking_uri=uri).get_run(run_id).data.metrics["val/best_psnr"]
+
+
+def _set_aliases(uri: str, model_name: str, versions: Sequence[tuple[float, int]]) -> None:
+    best_first = sorted(versions, reverse=True)
+    with store_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        for alias, (_psnr, version) in zip(("champion", "challenger"), best_first):
+            client.set_registered_model_alias(model_name, alias, str(version))
