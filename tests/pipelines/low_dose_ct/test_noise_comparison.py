@@ -40,7 +40,7 @@ def test_both_noises_are_measured_in_the_same_places(water, simulation):
     regions = noise_regions(water)
     noise = np.random.default_rng(0).normal(0, 7, water.shape)
     measured = compare_noise(water + noise, water, simulation, subject="L001", tube_current=200.0)
-    assert measured.regions == len(regions) >= 4
+    assert measured.regions == len(regions) >= 3
     assert measured.real_std_hu == pytest.approx(7, rel=0.05)
     simulated = noise_in_regions(water, simulation, regions)
     assert measured.simulated_std_hu == pytest.approx(np.mean([simulated[r].std() for r in regions]), rel=0.1)
