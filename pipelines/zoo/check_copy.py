@@ -30,7 +30,15 @@ PACKAGE = "noisewise"
 SIZE_LIMIT = 25 * 1024**2  # bytes
 TOLERANCE = 1e-5  # of the range of a result
 NECESSARY = ("configs/metadata.json", "LICENSE", "models/model.pt", "models/model.ts", "docs/README.md")
-TINY = {"batch_size": 1, "patch_size": 16, "val_size": 48, "steps_per_epoch": 2, "max_epochs": 1, "num_workers": 0}
+TINY = {
+    "batch_size": 1,
+    "patch_size": 16,
+    "val_size": 48,
+    "steps_per_epoch": 2,
+    "max_epochs": 1,
+    "warmup_steps": 1,
+    "num_workers": 0,
+}
 # What the zoo's own ci/unit_tests/utils.py offers to unit tests, as far as ours use it.
 ZOO_UTILS = """
 def check_workflow(workflow, check_properties=False):
@@ -145,13 +153,13 @@ class Checks:
             _require(not np.array_equal(_pixels(self.root / "results" / path), _pixels(source)), f"{path}: unchanged")
 
     def training(self) -> None:
-        self.run_bundle("training", ["train"], self.training_options("trained"))
+        self.run_bundle("training", self.training_configs(), self.training_options("trained"))
         _require((self.root / "trained" / "model.pt").is_file(), "training wrote no weights")
 
     def two_processes(self) -> None:
         options = {**self.training_options("trained_by_two"), "track": False}
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        self.run_bundle("training", ["train", "multi_gpu_train"], options, launcher)
+        self.run_bundle("training", [*self.training_configs(), "multi_gpu_train"], options, launcher)
         _require((self.root / "trained_by_two" / "model.pt").is_file(), "training wrote no weights")
 
     def unit_test(self) -> None:
@@ -165,18 +173,27 @@ class Checks:
         files = {"meta_file": str(self.configs["metadata"]), "config_file": str(self.configs["inference"])}
         return {"net_id": "network_def", **files}
 
+    def training_configs(self) -> list[str]:
+        """The configs of a training that needs no other bundle's weights."""
+        return ["train", "scratch"] if "scratch" in self.configs else ["train"]
+
     def training_options(self, output: str) -> dict[str, object]:
         """Overrides for a short run, as far as the config knows them."""
         manifest = importlib.import_module("scripts.data_manifest")
+        known = ConfigParser.load_config_file(str(self.configs["train"]))
+        # CT: air and a body of noise, stored as Hounsfield units + 1024.
+        ct = known.get("modalities") == ["ct"]
+        kind = {"modality": "ct", "offset": 1024} if ct else {"modality": "mri"}
         records = []
         for index, split in enumerate(("train", "train", "val")):
             folder = self.root / "images" / f"subject{index}"
             folder.mkdir(parents=True, exist_ok=True)
             image = np.random.RandomState(index).randint(0, 256, (56, 50), np.uint8)
+            if ct:
+                image = np.pad(image[8:48, 8:42].astype(np.uint16) + 1000, ((8, 8), (8, 8)), constant_values=24)
             Image.fromarray(image).save(folder / f"image{index}.png")
-            records += manifest.build_manifest(folder, modality="mri", source="random", licence="none", split=split)
+            records += manifest.build_manifest(folder, source="random", licence="none", split=split, **kind)
         manifest.Manifest(records).write(self.root / "images.csv", absolute=True)
-        known = ConfigParser.load_config_file(str(self.configs["train"]))
         options = {**TINY, "manifest": self.root / "images.csv", "output_dir": self.root / output}
         options["tracking_uri"] = f"sqlite:///{self.root / 'mlflow.db'}"
         return {key: value for key, value in options.items() if key in known}
