@@ -54,7 +54,8 @@ def fit_kernel(
     """Fit ``cutoff``, ``order`` and ``boost`` of a kernel, and the photons that a tube current yields.
 
     Noise is simulated without a kernel. The root of the ratio of the two radial noise power spectra, real to simulated,
-    is the kernel times a constant that tells the exposure. Slices count alike, however noisy they are.
+    is the kernel times a constant that tells the exposure. Slices count alike, however noisy they are. The four
+    parameters can stand in for each other in part: compare fits by the noise power that they give, not one by one.
 
     Args:
         pairs: low and full dose of each slice, ``(H, W)`` in HU, all of one scanner and kernel.

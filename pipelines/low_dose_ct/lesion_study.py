@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoising does to lesions of low contrast: inserted into real pairs, denoised, looked for by a model observer."""
+"""What denoising does to lesions of low contrast, inserted into real pairs and looked for by a model observer."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def lesion_study(
             continue
         middles = [tuple(axis.start + square_px // 2 for axis in region) for region in regions]
         disk = disk_signal(contrast_hu[kernel], diameter_mm, square_px, spacing_mm, gaussian_transfer(_EDGE_SIGMA_MM))
-        diseased = replace(pair, **{dose: insert_signal(getattr(pair, dose), disk, middles) for dose in ("low", "full")})
+        diseased = replace(
+            pair, **{dose: insert_signal(getattr(pair, dose), disk, middles) for dose in ("low", "full")}
+        )
         for name, denoise in methods.items():
             cut = np.stack([_cut(denoise(each), name, pair, middles, square_px) for each in (diseased, pair)])
             cut -= cut[..., surroundings].mean(-1)[..., None, None]

@@ -44,7 +44,8 @@ def read_normal_dose(record: ManifestRecord) -> np.ndarray:
     image = LoadMedicalImage()(item.get("target", item["image"]), slice_index=record.slice)
     low, high = CT_RANGE
     unit = ScaleToUnitRanged("image")(item | {"image": image})["image"]
-    return np.asarray(unit[0], np.float64) * (high - low) + low
+    # Files come with axes x, y.
+    return np.asarray(unit[0], np.float64).T * (high - low) + low
 
 
 def draw_low_dose(

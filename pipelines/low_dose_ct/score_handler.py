@@ -24,7 +24,8 @@ class CTScores:
     """Scores every slice that an evaluator denoises, and writes the tables when it has done.
 
     Attach it to an evaluator whose postprocessed output holds ``image`` (low dose), ``label`` (normal dose) and
-    ``pred`` (denoised), each ``(1, H, W)`` in HU, and whose batches hold ``image_id`` and perhaps ``kernel`` and
+    ``pred`` (denoised), each ``(1, W, H)`` in HU,
+    as files are read, and whose batches hold ``image_id`` and perhaps ``kernel`` and
     ``subject``.
 
     Args:
@@ -72,7 +73,7 @@ class CTScores:
 
 
 def _slice(image: Any) -> np.ndarray:
-    return np.asarray(image[0], np.float64)
+    return np.asarray(image[0], np.float64).T  # files come with axes x, y
 
 
 def _word(batch: Any, name: str, index: int) -> str:

@@ -11,28 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, leave_one_subject_out
 from ...transforms import LoadMedicalImage, ScaleToUnitRanged
 from ...transforms.intensity import CT_RANGE
-from ..denoising.models import DenoisingModel
-from ..inferer import DenoisingInferer
+from ..denoising import Denoiser
 from ..reproduce.methods import Method, read_methods
 from ..reproduce.training import RowResult, read_marker, row_folder, train_methods
-from ..weights import load_weights
 from .references import REFERENCES, fit_reference
 from .rows import read_rows, write_rows
 from .scores import score_slice
 
-__all__ = ["BUNDLE", "Pair", "fold_folder", "read_pair", "score_folds", "study_methods", "train_folds"]
+__all__ = [
+    "BUNDLE",
+    "Pair",
+    "PairDenoiser",
+    "fold_denoisers",
+    "fold_folder",
+    "read_pair",
+    "score_folds",
+    "study_methods",
+    "train_folds",
+]
 
 BUNDLE = "low_dose_ct_denoising"
 # Every so many-th slice of a training patient follows the training; the patient left out is in no other split.
 VALIDATION_EVERY = 5
-
-Denoiser = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Pair:
     kernel: str
     subject: str
     image_id: str
+
+
+PairDenoiser = Callable[[Pair], np.ndarray]
 
 
 def study_methods() -> list[Method]:
@@ -105,7 +113,7 @@ def score_folds(
     output: str | os.PathLike,
     methods: Sequence[Method],
     references: Sequence[str] = tuple(REFERENCES),
-    models: Mapping[str, DenoisingModel] | None = None,
+    denoisers: Mapping[str, Denoiser] | None = None,
     spacing_mm: float = 0.7,
     window: tuple[float, float] = (40.0, 400.0),
     report: Callable[[str], None] = print,
@@ -117,7 +125,7 @@ def score_folds(
         output: the folder of :func:`train_folds`; rows that ``scores.csv`` there holds already are not computed again.
         methods: methods to score; one whose training of a fold is not finished is left out there, and named.
         references: names in :data:`~noisewise.pipelines.low_dose_ct.references.REFERENCES`.
-        models: further networks by name, the same for every fold, such as the shipped weights.
+        denoisers: further ones by name, the same for every fold, such as the shipped weights.
         spacing_mm: side of a pixel.
         window: centre and width of the clinical window in HU.
         report: told what happens, line by line.
@@ -132,14 +140,8 @@ def score_folds(
     table = Path(output) / "scores.csv"
     rows = {(row["method"], row["image_id"]): row for row in read_rows(table)}
     for subject, fold in leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY):
-        train = fold.select("train").records
         tested = fold.select("test").records
-        denoisers = [
-            *((name, name, _reference(name, train)) for name in references),
-            *((name, model.digest, _network(model.network)) for name, model in (models or {}).items()),
-            *_trained(methods, fold_folder(output, subject), subject, report),
-        ]
-        for name, weights, make in denoisers:
+        for name, weights, make in _of_fold(fold, subject, output, methods, references, denoisers or {}, report):
             missing = [each for each in tested if rows.get((name, each.image_id), {}).get("weights") != weights]
             if not missing:
                 continue
@@ -156,8 +158,59 @@ def score_folds(
                     "weights": weights,
                     **scores,
                 }
-            write_rows(table, rows.values())
+            write_rows(table, rows.values())  # after each denoiser: a run that is cut off loses one
     return table
+
+
+def fold_denoisers(
+    manifest: str | os.PathLike,
+    output: str | os.PathLike,
+    methods: Sequence[Method],
+    references: Sequence[str] = (),
+    denoisers: Mapping[str, Denoiser] | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, PairDenoiser]:
+    """What denoises each pair by that fold's own weights or filter, of which its patient was no part.
+
+    Args:
+        manifest: the manifest that the folds were made of.
+        output: the folder of :func:`train_folds`.
+        methods: methods; one that is not trained on every fold is left out, and named.
+        references: names in :data:`~noisewise.pipelines.low_dose_ct.references.REFERENCES`.
+        denoisers: further ones by name, the same for every fold.
+        report: told what is left out.
+
+    Returns:
+        By method, a function from a pair to its low dose denoised, ``(H, W)`` in HU.
+    """
+    by_method: dict[str, dict[str, PairDenoiser]] = {}
+    folds = dict(leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY))
+    for subject, fold in folds.items():
+        for name, _, make in _of_fold(fold, subject, output, methods, references, denoisers or {}, report):
+            by_method.setdefault(name, {})[subject] = make
+
+    def by_subject(made: Mapping[str, PairDenoiser]) -> PairDenoiser:
+        return lambda pair: made[pair.subject](pair)
+
+    return {name: by_subject(made) for name, made in by_method.items() if len(made) == len(folds)}
+
+
+def _of_fold(
+    fold: Manifest,
+    subject: str,
+    output: str | os.PathLike,
+    methods: Sequence[Method],
+    references: Sequence[str],
+    denoisers: Mapping[str, Denoiser],
+    report: Callable[[str], None],
+) -> list[tuple[str, str, PairDenoiser]]:
+    """Name, digest and denoiser of each method of a fold."""
+    train = fold.select("train").records
+    return [
+        *((name, name, _reference(name, train)) for name in references),
+        *((name, each.model.digest, _network(each)) for name, each in denoisers.items()),
+        *_trained(methods, fold_folder(output, subject), subject, report),
+    ]
 
 
 def read_pair(record: Any) -> Pair:
@@ -178,12 +231,13 @@ def read_pair(record: Any) -> Pair:
     scaled = ScaleToUnitRanged(["image", "target"])(
         item | {"image": load(item["image"]), "target": load(item["target"])}
     )
-    slices = (np.asarray(scaled[key][0], np.float64) * (high - low) + low for key in ("image", "target"))
+    # Files come with axes x, y.
+    slices = (np.asarray(scaled[key][0], np.float64).T * (high - low) + low for key in ("image", "target"))
     return Pair(*slices, record.kernel, record.subject, record.image_id)
 
 
-def _reference(name: str, train: Sequence[Any]) -> Callable[[Pair], np.ndarray]:
-    fitted: dict[str, Denoiser] = {}
+def _reference(name: str, train: Sequence[Any]) -> PairDenoiser:
+    fitted: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
     def denoise(pair: Pair) -> np.ndarray:
         # Fitted when first needed, and for each kernel apart: reading all pairs takes a while.
@@ -195,27 +249,22 @@ def _reference(name: str, train: Sequence[Any]) -> Callable[[Pair], np.ndarray]:
     return denoise
 
 
-def _network(network: torch.nn.Module) -> Callable[[Pair], np.ndarray]:
-    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    inferer = DenoisingInferer(pass_through=True)
-    low, high = CT_RANGE
+def _network(denoiser: Denoiser) -> PairDenoiser:
+    """The way that users denoise: values outside -1000..1000 HU pass through, any engine."""
 
     def denoise(pair: Pair) -> np.ndarray:
-        unit = torch.from_numpy((pair.low - low) / (high - low)).float()[None, None]
-        with torch.inference_mode():
-            return inferer(unit, network)[0, 0].double().numpy() * (high - low) + low
+        return np.asarray(denoiser.denoise_slices(pair.low[None].astype(np.float32), CT_RANGE)[0], np.float64)
 
     return denoise
 
 
 def _trained(
     methods: Sequence[Method], folder: Path, subject: str, report: Callable[[str], None]
-) -> Iterator[tuple[str, str, Callable[[Pair], np.ndarray]]]:
+) -> Iterator[tuple[str, str, PairDenoiser]]:
     for method in methods:
         marker = read_marker(folder, method.name)
         if marker is None:
             report(f"{method.name}: not trained without {subject}; left out")
             continue
-        network = method.network()
-        load_weights(network, row_folder(folder, method.name) / "model.pt")
-        yield method.name, marker["weights"], _network(network)
+        denoiser = Denoiser(row_folder(folder, method.name) / "model.pt", precision="float32", config=method.config)
+        yield method.name, denoiser.model.digest, _network(denoiser)

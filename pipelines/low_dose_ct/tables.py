@@ -15,7 +15,7 @@ import numpy as np
 from ...atomic import atomic_path, write_text_atomically
 from ..evaluation.markdown import markdown_table
 
-__all__ = ["ALL_PATIENTS", "summarise", "write_tables"]
+__all__ = ["ALL_PATIENTS", "summarise", "write_lesion_tables", "write_tables"]
 
 ALL_PATIENTS = "all"
 COLUMNS = {
@@ -103,6 +103,42 @@ def write_tables(
             )
             text.append("")
     return [table, write_text_atomically(output / "summary.md", "\n".join(text))]
+
+
+def write_lesion_tables(
+    rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write what :func:`~noisewise.pipelines.low_dose_ct.lesion_study.lesion_study` found.
+
+    Args:
+        rows: its rows.
+        output: the folder; made where it is missing.
+        titles: what tables call the methods.
+
+    Returns:
+        ``lesions.csv`` and ``lesions.md``.
+    """
+    output, titles = Path(output), dict(titles or {})
+    table = output / "lesions.csv"
+    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    header = ["kernel", "method", "lesions", "contrast, HU", "diameter, mm", "d'", "AUC"]
+    cells = [
+        [
+            row["kernel"],
+            titles.get(row["method"], row["method"]),
+            str(row["regions"]),
+            f"{row['contrast_hu']:g}",
+            f"{row['diameter_mm']:g}",
+            f"{row['d_prime']:.2f} \N{PLUS-MINUS SIGN} {row['d_prime_sd']:.2f}",
+            f"{row['auc']:.3f} \N{PLUS-MINUS SIGN} {row['auc_sd']:.3f}",
+        ]
+        for row in rows
+    ]
+    text = "\n".join(markdown_table(header, cells, text_columns=2)) + "\n"
+    return [table, write_text_atomically(output / "lesions.md", text)]
 
 
 def _all_first(subject: str) -> tuple[bool, str]:

@@ -29,13 +29,14 @@ def rows():
     def blur(pair):
         return ndimage.gaussian_filter(pair.low, 1.0)
 
-    denoisers = {"identity": lambda pair: pair.low, "blur": blur, "erase": lambda pair: pair.low - _smooth(pair.low)}
+    def erase(pair):
+        # A filter alone would be undone by the observer: what is blurred away is replaced by noise.
+        fresh = np.random.default_rng(int(pair.image_id.removeprefix("slice"))).normal(0, 40, pair.low.shape)
+        return ndimage.gaussian_filter(pair.low, 6.0) + fresh
+
+    denoisers = {"identity": lambda pair: pair.low, "blur": blur, "erase": erase}
     found = lesion_study(make_pairs(16), denoisers, **SETTINGS)
     return {(row["kernel"], row["method"]): row for row in found}
-
-
-def _smooth(image):
-    return ndimage.gaussian_filter(image, 1.0)
 
 
 def test_a_row_for_each_kernel_and_method(rows):
@@ -67,7 +68,7 @@ def test_blur_gives_the_observer_nothing_and_erasing_takes_it(rows):
         )
         assert full > 1.3 * quarter
         assert blur == pytest.approx(quarter, rel=0.2)
-        assert erase < 0.9 * quarter
+        assert erase < 0.5 * quarter
         assert rows[kernel, "full_dose"]["auc"] >= rows[kernel, "quarter_dose"]["auc"] > 0.6
 
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,14 +47,14 @@ def test_draws_a_row_a_kernel_from_left_to_right(normal, tmp_path):
 def test_reads_hu_row_by_row(tmp_path):
     source = get_testdata_file("CT_small.dcm")
     header = dcmread(source)
-    (tmp_path / "ct.dcm").write_bytes(open(source, "rb").read())
+    shutil.copy(source, tmp_path / "ct.dcm")
     record = build_manifest(tmp_path, tmp_path / "m.csv", modality="ct", subject_pattern="(ct)").records[0]
     expected = header.pixel_array * float(header.RescaleSlope) + float(header.RescaleIntercept)
     np.testing.assert_allclose(read_normal_dose(record), expected, atol=1e-2)
 
 
 def test_names_what_is_wrong(normal, tmp_path):
-    with pytest.raises(ValueError, match="nothing|no slices"):
+    with pytest.raises(ValueError, match="no slices"):
         draw_low_dose([], lambda low: low, tmp_path / "a.png")
     with pytest.raises(ValueError, match="made the shape"):
         draw_low_dose([normal], lambda low: low[1:], tmp_path / "a.png")
