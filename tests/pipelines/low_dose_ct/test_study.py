@@ -10,53 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from noisewise.data_manifest import Manifest, ManifestRecord, file_digest
+from noisewise.data_manifest import Manifest
 from noisewise.pipelines.conditions import low_dose_conditions
 from noisewise.pipelines.low_dose_ct import study
 from noisewise.pipelines.low_dose_ct.references import fit_reference
 from noisewise.pipelines.low_dose_ct.rows import read_rows, write_rows
 from noisewise.pipelines.low_dose_ct.tables import summarise, write_tables
 from noisewise.pipelines.reproduce.training import RowResult
-
-
-@pytest.fixture
-def pairs(tmp_path) -> Path:
-    """A manifest of three patients with a pair of each of two kernels, 112 x 112 pixels."""
-    y, x = np.mgrid[:112, :112] - 55.5
-    body = np.where((y / 50) ** 2 + (x / 52) ** 2 < 1, 40.0, -1000.0)
-    body[(y + 26) ** 2 + x**2 < 60] = 250
-    records = []
-    for number, subject in enumerate(("P1", "P2", "P3")):
-        for kernel, level in (("B30f", 10), ("D45f", 30)):
-            draw = np.random.default_rng([number, level]).normal(0, level, (2, 112, 112))
-            paths = []
-            for name, image in (("full", body + draw[0]), ("low", body + draw[0] + math.sqrt(3) * draw[1])):
-                path = tmp_path / f"{subject}_{kernel}_{name}.png"
-                Image.fromarray(np.round(image + 1024).clip(0).astype(np.uint16)).save(path)
-                paths.append(str(path))
-            records.append(
-                ManifestRecord(
-                    path=paths[1],
-                    slice=None,
-                    modality="ct",
-                    source="phantom",
-                    licence="CC0-1.0",
-                    subject=subject,
-                    split="",
-                    sha256=file_digest(paths[1]),
-                    stored_dtype="uint16",
-                    intensity_min=24.0,
-                    intensity_max=2024.0,
-                    channels=1,
-                    height=112,
-                    width=112,
-                    target=paths[0],
-                    kernel=kernel,
-                )
-            )
-    return Manifest(records).write(tmp_path / "pairs.csv")
 
 
 def lowering(digest: str) -> SimpleNamespace:
