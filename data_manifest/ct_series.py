@@ -109,6 +109,9 @@ def read_ct_slice(path: str | os.PathLike) -> CTSlice:
     path = Path(path)
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        # Anything can be read by force; what has neither DICOM's preamble nor a modality is something else.
+        if header.preamble is None and not header.get("Modality"):
+            raise ImageReadError(path, "is no DICOM file.")
         return CTSlice(
             path=path,
             modality=str(header.get("Modality") or ""),
@@ -126,6 +129,8 @@ def read_ct_slice(path: str | os.PathLike) -> CTSlice:
             age=_age(header),
             padding=_padding(header),
         )
+    except ImageReadError:
+        raise
     except OSError as error:
         raise ImageReadError(path, f"cannot be read: {error.strerror or type(error).__name__}.") from error
     except Exception as error:
