@@ -4,7 +4,7 @@
 
 from typing import Any
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["Denoised", "denoise"]
 
 
