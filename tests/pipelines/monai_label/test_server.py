@@ -135,6 +135,15 @@ def test_a_dicom_series_is_denoised_in_hounsfield_units(server, studies):
     assert server.infer("1.2.840.1", output="json").json()["intensity_range"] == [-1000, 1000]
 
 
+def test_the_low_dose_ct_bundle_is_offered_too(server, studies):
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(studies / "1.2.840.1")))
+    hounsfield = SimpleITK.GetArrayFromImage(reader.Execute())
+    result = as_slices(server.denoise("1.2.840.1", model="low_dose_ct_denoising").get_fdata())
+    np.testing.assert_allclose(result, expected(hounsfield, (-1000, 1000), model="low_dose_ct_denoising"), atol=0.05)
+    assert np.abs(result - expected(hounsfield, (-1000, 1000))).max() > 1
+
+
 def test_strength_blends(server, studies):
     values = stored(studies / f"{PATIENT}.nii.gz").astype(np.float64)
     np.testing.assert_array_equal(server.denoise(PATIENT, {"strength": 0}).get_fdata(), values)
@@ -241,7 +250,7 @@ def test_what_cannot_be_done_is_refused_with_a_reason(server, studies, image, pa
 def test_other_unknown_names_are_refused_with_a_reason(server, studies):
     out = {"label": ("a.nii.gz", b"x")}
     for answer, status, reason in (
-        (server.infer("photo", model="nobody"), 404, "no model 'nobody'; there are multimodal_denoising"),
+        (server.infer("photo", model="nobody"), 404, "no model 'nobody'; there are low_dose_ct_denoising"),
         (server.post("/activelearning/nobody"), 404, "no strategy 'nobody'"),
         (server.put("/datastore/image/info?image=nobody", data={"info": "{}"}), 404, "nobody"),
         (server.put("/datastore/image/info?image=photo", data={"info": "{"}), 400, "no JSON"),
