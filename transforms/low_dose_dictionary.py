@@ -106,7 +106,7 @@ class LowDoseCTd(MapTransform):
 class RandLowDoseCropd(RandomizableTransform, MapTransform):
     """A random patch of a CT slice at a random lower dose: training data at the price of the patch alone.
 
-    Only the patch's share of the noise is reconstructed, about a fiftieth of a whole slice's time. It equals the
+    Only the patch's share of the noise is back-projected: a 64th of it for 64 x 64 of 512 x 512 pixels. It equals the
     patch cut out of :class:`~noisewise.transforms.LowDoseCT`'s whole slice.
 
     Args:
