@@ -12,6 +12,7 @@ import typer
 
 from ..data_manifest import Manifest, build_embedded
 from ..transforms.intensity import CT_RANGE
+from .console import fail_if_any, say, user_errors
 from .denoising import Denoiser
 from .denoising.models import CT_MODEL, DEFAULT_MODEL
 from .low_dose_ct.calibration import calibrate
@@ -23,7 +24,6 @@ from .low_dose_ct.study import fold_denoisers, read_pair, score_folds, study_met
 from .low_dose_ct.tables import write_lesion_tables, write_tables
 from .reproduce.budget import parse_settings
 from .reproduce.methods import Method, choose_methods
-from .reproduce_cli import fail, say, user_errors
 from .weights import WeightsError
 
 __all__ = ["app"]
@@ -69,9 +69,7 @@ def train(
         chosen = choose_methods(study_methods(), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
         results = train_folds(chosen, manifest, output, overrides, report=say)
-    failed = [result.name for result in results if result.outcome == "failed"]
-    if failed:
-        fail(f"not trained: {', '.join(failed)}.")
+    fail_if_any(results, "not trained")
 
 
 @app.command()

@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ..data_manifest import build_embedded
+from .console import fail, fail_if_any, say, user_errors
 from .evaluation import read_scores
 from .reproduce.budget import LIMITED, parse_settings
 from .reproduce.cost import measure_costs, write_cost_table
@@ -24,9 +21,9 @@ from .reproduce.protocol_study import protocol_study
 from .reproduce.robustness import robustness_study
 from .reproduce.scoring import SHIPPED, TABLE_REFERENCES, ScoringSetup, score_methods, scores_folder
 from .reproduce.tables import write_tables
-from .reproduce.training import RowResult, read_marker, train_methods
+from .reproduce.training import read_marker, train_methods
 
-__all__ = ["app", "fail", "say", "user_errors"]
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Train the compared methods at an equal budget; build tables and figures.")
 
@@ -79,9 +76,7 @@ def train(
         chosen = choose_methods(read_methods(methods), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
         results = train_methods(chosen, manifest, output, overrides, report=say)
-    failed = [result.name for result in results if result.outcome == "failed"]
-    if failed:
-        fail(f"not trained: {', '.join(failed)}.")
+    fail_if_any(results, "not trained")
 
 
 @app.command()
@@ -101,7 +96,7 @@ def evaluate(
     """Score references, shipped weights and every trained method on the same noisy images; scores there are kept."""
     with user_errors():
         setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-        _finish_scores(score_methods(read_methods(methods), manifest, output, setup, only, report=say))
+        fail_if_any(score_methods(read_methods(methods), manifest, output, setup, only, report=say), "not scored")
 
 
 @app.command()
@@ -135,7 +130,7 @@ def tables(
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
         for path in write_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
             say(str(path))
-        _finish_scores(results)
+        fail_if_any(results, "not scored")
 
 
 @app.command()
@@ -286,31 +281,3 @@ def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") 
     """The default protocol's results lie in the folder itself, any other's in one below."""
     folder = output / "report" if docs is None else docs
     return folder if protocol == "physical" else folder / protocol
-
-
-def _finish_scores(results: list[RowResult]) -> None:
-    failed = [result.name for result in results if result.outcome == "failed"]
-    if failed:
-        fail(f"not scored: {', '.join(failed)}.")
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """What a user can put right is said in one message, without a traceback (``NOISEWISE_TRACEBACK=1`` shows it)."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError) as error:
-        if os.environ.get("NOISEWISE_TRACEBACK"):
-            raise
-        fail(str(error))
-
-
-def say(line: str) -> None:
-    """Print a line to the user."""
-    Console().print(escape(line), soft_wrap=True, highlight=False)
-
-
-def fail(message: str) -> None:
-    """End the command with an error message and exit status 1."""
-    Console(stderr=True).print(f"[red]error: {escape(message)}[/red]", soft_wrap=True, highlight=False)
-    raise typer.Exit(1)

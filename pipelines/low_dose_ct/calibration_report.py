@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ...atomic import atomic_path, write_text_atomically
+from ...atomic import write_text_atomically
 from ..evaluation.markdown import markdown_table
 from ..evaluation.picture import save_figure
 from .noise_comparison import NoiseComparison, anisotropy
+from .rows import write_csv
 
 __all__ = ["write_calibration"]
 
@@ -42,14 +42,9 @@ def write_calibration(comparisons: Sequence[NoiseComparison], output: str | os.P
     if not measured:
         raise ValueError("no slice has soft tissue in which noise could be measured.")
     output = Path(output)
-    table = output / "calibration.csv"
     rows = [_row(each) for each in comparisons]
-    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
     return [
-        table,
+        write_csv(output / "calibration.csv", rows),
         write_text_atomically(output / "calibration.md", _summary(rows)),
         save_figure(_figure(measured), output / "low_dose_calibration.png", dots_per_inch=120),
     ]

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...atomic import atomic_path
 
-__all__ = ["WORDS", "read_rows", "write_rows"]
+__all__ = ["WORDS", "read_rows", "write_csv", "write_rows"]
 
 WORDS = ("method", "subject", "kernel", "image_id", "weights")
 """The columns that are not scores."""
@@ -49,6 +49,19 @@ def write_rows(table: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> P
     rows = sorted(rows, key=lambda row: [row[word] for word in WORDS])
     if not rows:
         raise ValueError("nothing has been scored.")
+    return write_csv(table, rows)
+
+
+def write_csv(table: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write lines with the same keys each, in their order; an older table stays whole until the new one is complete.
+
+    Args:
+        table: the CSV.
+        rows: the lines, one or more.
+
+    Returns:
+        ``table``.
+    """
     with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...atomic import atomic_path, write_text_atomically
+from ...atomic import write_text_atomically
 from ..evaluation.markdown import markdown_table
+from .rows import write_csv
 
 __all__ = ["ALL_PATIENTS", "summarise", "write_lesion_tables", "write_tables"]
 
@@ -84,11 +84,7 @@ def write_tables(
     summary, titles = summarise(rows), dict(titles or {})
     output = Path(output)
     order = [*titles, *sorted({line["method"] for line in summary} - set(titles))]
-    table = output / "summary.csv"
-    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(summary[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(summary)
+    table = write_csv(output / "summary.csv", summary)
     text = []
     for kernel in sorted({line["kernel"] for line in summary}):
         for subject in sorted({line["subject"] for line in summary if line["kernel"] == kernel}, key=_all_first):
@@ -119,11 +115,7 @@ def write_lesion_tables(
         ``lesions.csv`` and ``lesions.md``.
     """
     output, titles = Path(output), dict(titles or {})
-    table = output / "lesions.csv"
-    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    table = write_csv(output / "lesions.csv", rows)
     header = ["kernel", "method", "lesions", "contrast, HU", "diameter, mm", "d'", "AUC"]
     cells = [
         [
