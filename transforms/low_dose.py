@@ -229,7 +229,7 @@ class LowDoseCT(Transform):
         Returns:
             The low-dose image, of the type, shape and dtype that came; integers are rounded.
         """
-        values = _one_slice(img)
+        values = one_slice(img)
         if integrals is None:
             integrals = line_integrals(values, self.pixel_mm)
         noisy = values + self.noise(integrals, values.shape)
@@ -345,7 +345,8 @@ def _shifted(part: slice, offset: int, extent: int) -> slice:
     return slice(start + offset, stop + offset)
 
 
-def _one_slice(img: NdarrayOrTensor) -> torch.Tensor:
+def one_slice(img: NdarrayOrTensor) -> torch.Tensor:
+    """The slice ``(H, W)`` in float32 of an image ``(1, H, W)``. Raises: ValueError: when it has another shape."""
     values = torch.as_tensor(convert_to_tensor(img, track_meta=True)).as_subclass(torch.Tensor)
     if values.ndim != 3 or values.shape[0] != 1:
         raise ValueError(f"one CT slice (1, H, W) in HU is wanted, got shape {tuple(values.shape)}.")

@@ -11,7 +11,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from .low_dose import AIR_HU, PHOTONS_PER_MA, LowDoseCT, LowDoseRecord, RandLowDoseCT, line_integrals
+from .low_dose import AIR_HU, PHOTONS_PER_MA, LowDoseCT, LowDoseRecord, RandLowDoseCT, line_integrals, one_slice
 from .noise_dictionary import single_key
 
 __all__ = [
@@ -49,10 +49,7 @@ class LineIntegralsd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Project. Returns: a copy of ``data`` with the line integrals."""
-        image = torch.as_tensor(data[self.key]).as_subclass(torch.Tensor)
-        if image.ndim != 3 or image.shape[0] != 1:
-            raise ValueError(f"one CT slice (1, H, W) in HU is wanted, got shape {tuple(image.shape)}.")
-        return {**data, self.integrals_key: line_integrals(image[0], self.pixel_mm)}
+        return {**data, self.integrals_key: line_integrals(one_slice(data[self.key]), self.pixel_mm)}
 
 
 class LowDoseCTd(MapTransform):
@@ -180,7 +177,7 @@ class RandLowDoseCropd(RandomizableTransform, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Cut and lower the dose. Returns: a copy of ``data`` with both patches and the draw; no line integrals."""
-        slice_hu = torch.as_tensor(data[self.key]).as_subclass(torch.Tensor)[0]
+        slice_hu = one_slice(data[self.key])
         if any(extent < wanted for extent, wanted in zip(slice_hu.shape, self.roi_size)):
             raise ValueError(f"a patch of {self.roi_size} does not fit into a slice of {tuple(slice_hu.shape)}.")
         self.randomize(slice_hu)

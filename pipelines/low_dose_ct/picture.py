@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...data_manifest import ManifestRecord
-from ...transforms import PHOTONS_PER_MA, LoadMedicalImage, LowDoseCT, ScaleToUnitRanged
-from ...transforms.intensity import CT_RANGE
+from ...transforms import PHOTONS_PER_MA, LowDoseCT
 from ..evaluation.picture import save_figure
 from .scores import windowed
+from .slices import read_slice
 
 __all__ = ["draw_low_dose", "read_normal_dose"]
 
@@ -40,12 +40,7 @@ def read_normal_dose(record: ManifestRecord) -> np.ndarray:
     """
     if record.modality != "ct":
         raise ValueError(f"{record.name}: its modality is {record.modality}, not ct.")
-    item = record.datum()
-    image = LoadMedicalImage()(item.get("target", item["image"]), slice_index=record.slice)
-    low, high = CT_RANGE
-    unit = ScaleToUnitRanged("image")(item | {"image": image})["image"]
-    # Files come with axes x, y.
-    return np.asarray(unit[0], np.float64).T * (high - low) + low
+    return read_slice(record, target=bool(record.target))
 
 
 def draw_low_dose(

@@ -14,7 +14,6 @@ import numpy as np
 
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, leave_one_subject_out
-from ...transforms import LoadMedicalImage, ScaleToUnitRanged
 from ...transforms.intensity import CT_RANGE
 from ..denoising import Denoiser
 from ..reproduce.methods import Method, read_methods
@@ -22,6 +21,7 @@ from ..reproduce.training import RowResult, read_marker, row_folder, train_metho
 from .references import REFERENCES, fit_reference
 from .rows import read_rows, write_rows
 from .scores import score_slice
+from .slices import read_slice
 
 __all__ = [
     "BUNDLE",
@@ -225,15 +225,7 @@ def read_pair(record: Any) -> Pair:
     Raises:
         ImageReadError: when a file cannot be read.
     """
-    item = record.datum()
-    load = LoadMedicalImage()
-    low, high = CT_RANGE
-    scaled = ScaleToUnitRanged(["image", "target"])(
-        item | {"image": load(item["image"]), "target": load(item["target"])}
-    )
-    # Files come with axes x, y.
-    slices = (np.asarray(scaled[key][0], np.float64).T * (high - low) + low for key in ("image", "target"))
-    return Pair(*slices, record.kernel, record.subject, record.image_id)
+    return Pair(read_slice(record), read_slice(record, target=True), record.kernel, record.subject, record.image_id)
 
 
 def _reference(name: str, train: Sequence[Any]) -> PairDenoiser:
