@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from noisewise.pipelines.low_dose_ct import body_rmse, score_slice, windowed
+from noisewise.pipelines.low_dose_ct import body_rmse, flat_regions, residual_noise_std, score_slice, windowed
 
 NOISE = 12.0
 
@@ -107,3 +107,13 @@ def test_bad_input(slices):
         score_slice(full, full, full, window=(40, 0))
     with pytest.raises(ValueError, match="spacing_mm"):
         score_slice(full, full, full, spacing_mm=-1)
+
+
+def test_flat_regions_are_those_of_the_full_dose(phantom):
+    """Where denoising made structure of flat tissue, it counts as noise that is left."""
+    full, quarter = phantom(noise_hu=10, seed=1), phantom(noise_hu=20, seed=2)
+    rows, columns = np.ogrid[: full.shape[0], : full.shape[1]]
+    denoised = full + np.where((rows // 6 + columns // 6) % 2, 80.0, -80.0) * (columns < full.shape[1] // 2)
+    expected = residual_noise_std(denoised, flat_regions(full, size=24))
+    assert expected > 1.5 * residual_noise_std(denoised, flat_regions(denoised, size=24))
+    assert score_slice(denoised, quarter, full)["noise_std_hu"] == pytest.approx(expected)
