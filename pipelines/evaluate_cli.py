@@ -19,7 +19,7 @@ from ..bundles import bundle_path
 from ..transforms import PATTERNS
 from .evaluation import SCORES, ScoreTable, summarize
 
-__all__ = ["evaluate", "network_from_config", "root_cause", "run_evaluation"]
+__all__ = ["evaluate", "network_from_config", "root_cause", "run_evaluation", "run_evaluation_config"]
 
 BUNDLE = "multimodal_denoising"
 
@@ -140,7 +140,7 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
 
 
 def run_evaluation(overrides: dict[str, Any]) -> ScoreTable:
-    """Run the bundle's ``evaluate.yaml``.
+    """Run the multimodal bundle's ``evaluate.yaml``.
 
     Args:
         overrides: keys of that config and their values.
@@ -151,10 +151,26 @@ def run_evaluation(overrides: dict[str, Any]) -> ScoreTable:
     Raises:
         RuntimeError: MONAI's, around whatever went wrong; :func:`root_cause` gives that.
     """
+    return run_evaluation_config(BUNDLE, overrides).get_parsed_content("table")
+
+
+def run_evaluation_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
+    """Run a bundle's ``evaluate.yaml``.
+
+    Args:
+        bundle: its name.
+        overrides: keys of that config and their values.
+
+    Returns:
+        The config, with what it has made.
+
+    Raises:
+        RuntimeError: MONAI's, around whatever went wrong; :func:`root_cause` gives that.
+    """
     # It would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     workflow = ConfigWorkflow(
-        str(bundle_path(BUNDLE) / "configs" / "evaluate.yaml"),
+        str(bundle_path(bundle) / "configs" / "evaluate.yaml"),
         logging_file=False,
         run_id="evaluating",
         workflow_type="inference",
@@ -163,7 +179,7 @@ def run_evaluation(overrides: dict[str, Any]) -> ScoreTable:
     workflow.initialize()
     workflow.run()
     workflow.finalize()
-    return workflow.parser.get_parsed_content("table")
+    return workflow.parser
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -16,8 +16,10 @@ from .regions import (
     reconstruction_circle,
     tissue_masks,
 )
+from .rows import read_rows
 from .score_handler import CTScores
 from .scores import body_rmse, score_slice, windowed
+from .tables import summary_metrics
 from .tissue_bias import tissue_bias
 from .wiener import RadialWienerFilter
 
@@ -46,9 +48,11 @@ __all__ = [
     "laguerre_gauss_channels",
     "noise_power_spectrum",
     "patient_outline",
+    "read_rows",
     "reconstruction_circle",
     "residual_noise_std",
     "score_slice",
+    "summary_metrics",
     "tissue_bias",
     "tissue_masks",
     "windowed",

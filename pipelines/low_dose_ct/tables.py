@@ -15,7 +15,7 @@ from ...atomic import write_text_atomically
 from ..evaluation.markdown import markdown_table
 from .rows import write_csv
 
-__all__ = ["ALL_PATIENTS", "summarise", "write_lesion_tables", "write_tables"]
+__all__ = ["ALL_PATIENTS", "summarise", "summary_metrics", "write_lesion_tables", "write_tables"]
 
 ALL_PATIENTS = "all"
 COLUMNS = {
@@ -61,6 +61,24 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         line["noise_std_full_hu"] = float(np.mean(full)) if full else float("nan")
         summary.append(line)
     return summary
+
+
+def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The means over all patients as nested numbers, for experiment tracking.
+
+    Args:
+        rows: lines of ``scores.csv``.
+
+    Returns:
+        ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; blanks in names become ``_``.
+    """
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for line in summarise(rows):
+        if line["subject"] == ALL_PATIENTS:
+            scores = {name: line[name] for name in COLUMNS if np.isfinite(line[name])}
+            method, kernel = (line[name].replace(" ", "_") or "unknown" for name in ("method", "kernel"))
+            result.setdefault(method, {})[kernel] = scores
+    return result
 
 
 def write_tables(

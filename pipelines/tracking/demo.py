@@ -24,7 +24,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import build_embedded
-from ..evaluate_cli import network_from_config, run_evaluation
+from .. import low_dose_ct
+from ..evaluate_cli import network_from_config, run_evaluation, run_evaluation_config
 from ..evaluation import summary_metrics
 from .registry import register_weights
 from .run import store_errors, store_uri
@@ -61,15 +62,14 @@ class DemoRun:
         overlays: config files laid over ``train.yaml``: paths, or names in the bundle's ``configs``. The last file
             that has a ``network_def`` says which network is evaluated.
         settings: config keys that differ from the demo's other trainings.
-        bundle: the bundle whose configs are run; its name is that of the registered model, too.
-        evaluated: whether the multimodal bundle's evaluation scores the weights; if not, their validation counts.
+        bundle: the bundle whose configs are run and whose evaluation scores the weights; its name is that of the
+            registered model, too.
     """
 
     name: str
     overlays: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     bundle: str = "multimodal_denoising"
-    evaluated: bool = True
 
     @property
     def config_files(self) -> list[Path]:
@@ -90,8 +90,7 @@ DEMO_RUNS = (
         ("methods/two_stage.yaml",),
         {"initial_weights": str(bundle_path("multimodal_denoising") / "models" / "model.pt"), "learning_rate": 5e-5},
     ),
-    # It validates on low doses that are simulated, which the multimodal evaluation does not know.
-    DemoRun("low-dose CT", (), {"val_size": 128, "learning_rate": 5e-5}, "low_dose_ct_denoising", evaluated=False),
+    DemoRun("low-dose CT", (), {"val_size": 128, "learning_rate": 5e-5}, "low_dose_ct_denoising"),
 )
 
 
@@ -104,9 +103,9 @@ def build_demo(
 ) -> str:
     """Fill an MLflow store: train and evaluate each run, and register its weights.
 
-    Every training becomes a run with its evaluation below it, if it has one, all in the experiment ``noisewise demo``;
-    every evaluation scores the same noisy images. Each training's best weights become a version of a registered model
-    that is named like the bundle; the one with the highest mean PSNR gets the alias ``champion``, the second
+    Every training becomes a run with its evaluation below it, all in the experiment ``noisewise demo``; every
+    evaluation of a bundle scores the same noisy images. Each training's best weights become a version of a registered
+    model that is named like the bundle; the one with the highest mean PSNR gets the alias ``champion``, the second
     ``challenger``.
 
     Args:
@@ -136,11 +135,8 @@ def build_demo(
         common = {"manifest": str(manifest), "tracking_uri": uri, "experiment_name": EXPERIMENT}
         _train(run, folder, {**(TRAINING if training is None else training), **common})
         run_id = (folder / RUN_ID_FILE).read_text().strip()
-        if run.evaluated:
-            psnr = _evaluate(run, folder, {**(EVALUATION if evaluation is None else evaluation), **common})
-        else:
-            psnr = _best_validation(uri, run_id)
-        tags = {"test.psnr" if run.evaluated else "val.best_psnr": f"{psnr:.2f}"}
+        psnr = _evaluate(run, folder, {**(EVALUATION if evaluation is None else evaluation), **common})
+        tags = {"test.psnr": f"{psnr:.2f}"}
         weights = folder / "model.pt"
         version = register_weights(weights, run.bundle, run_id, uri, bundle=run.bundle, tags=tags, description=run.name)
         scores.setdefault(run.bundle, []).append((psnr, version))
@@ -175,10 +171,7 @@ def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
     files = [str(path) for path in run.config_files]
     # It would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    # Bundles differ in how they validate: what all trainings of the demo share is set where there is such a key.
-    known = ConfigParser.load_config_files(files)
-    shared = {key: value for key, value in settings.items() if re.split("#|::", key)[0] in known}
-    overrides = {**shared, **run.settings, "output_dir": str(folder), "run_name": run.name}
+    overrides = {**_known(settings, files), **run.settings, "output_dir": str(folder), "run_name": run.name}
     workflow = ConfigWorkflow(files, logging_file=False, run_id="training", workflow_type="train", **overrides)
     handlers = workflow.parser["train"]["handlers"]
     tracker = next(i for i, entry in enumerate(handlers) if entry["_target_"].endswith(".ExperimentTracker"))
@@ -190,24 +183,28 @@ def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
     workflow.finalize()
 
 
+def _known(settings: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
+    """Bundles differ: what all runs of the demo share is set where there is such a key."""
+    known = ConfigParser.load_config_files(list(files))
+    return {key: value for key, value in settings.items() if re.split("#|::", key)[0] in known}
+
+
 def _evaluate(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> float:
     """Score the trained network, and give its mean PSNR in dB."""
     definition = next(path for path in reversed(run.config_files) if "network_def:" in path.read_text("utf-8"))
     overrides = {
-        **settings,
+        **_known(settings, [str(bundle_path(run.bundle) / "configs" / "evaluate.yaml")]),
         "network_def": network_from_config(definition),
-        "method": SCORED_AS,
         "weights": str(folder / "model.pt"),
         "output_dir": str(folder / "evaluation"),
         "run_name": f"{run.name}, evaluation",
     }
-    scores = summary_metrics(run_evaluation(overrides).rows())[SCORED_AS]
+    if run.bundle == "low_dose_ct_denoising":
+        run_evaluation_config(run.bundle, overrides)
+        rows = low_dose_ct.read_rows(folder / "evaluation" / "scores.csv")
+        return fmean(scores["psnr_db"] for scores in low_dose_ct.summary_metrics(rows)[SCORED_AS].values())
+    scores = summary_metrics(run_evaluation({**overrides, "method": SCORED_AS}).rows())[SCORED_AS]
     return fmean(condition["psnr"] for condition in scores.values())
-
-
-def _best_validation(uri: str, run_id: str) -> float:
-    with store_errors(uri):
-        return MlflowClient(tracking_uri=uri).get_run(run_id).data.metrics["val/best_psnr"]
 
 
 def _set_aliases(uri: str, model_name: str, versions: Sequence[tuple[float, int]]) -> None:

@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 from monai.bundle import ConfigParser, verify_metadata, verify_net_in_out
 from PIL import Image
 
@@ -163,8 +164,16 @@ def test_training_on_pairs_of_one_kernel_with_a_frozen_stage(manifests, weights,
     [(("evaluate.yaml",), "clean", 4), (("evaluate.yaml", "evaluate_pairs.yaml"), "pairs", 2)],
 )
 def test_evaluation_scores_each_slice(manifests, weights, tmp_path, files, kind, lines):
+    store = f"sqlite:///{tmp_path / 'store.db'}"
     done = run(
-        "evaluating", *files, manifest=manifests[kind], output_dir=tmp_path / "out", weights=weights, limit=1, **SMALL
+        "evaluating",
+        *files,
+        manifest=manifests[kind],
+        output_dir=tmp_path / "out",
+        weights=weights,
+        limit=1,
+        tracking_uri=store,
+        **SMALL,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     with (tmp_path / "out" / "scores.csv").open() as file:
@@ -174,6 +183,14 @@ def test_evaluation_scores_each_slice(manifests, weights, tmp_path, files, kind,
     assert all(float(row["rmse_ratio"]) == 1 for row in low) and len(low) == lines // 2
     assert {row["subject"] for row in rows} == {"s3"}
     assert "| denoised |" in (tmp_path / "out" / "summary.md").read_text()
+
+    client = MlflowClient(store)
+    (tracked,) = client.search_runs([client.get_experiment_by_name("noisewise").experiment_id])
+    for row in rows:
+        name = f"test/{row['method'].replace(' ', '_')}/{row['kernel']}/rmse_hu"
+        assert tracked.data.metrics[name] == pytest.approx(float(row["rmse_hu"]))
+    assert "pairs" in tracked.data.params if kind == "pairs" else tracked.data.params["dose"] == "0.25"
+    assert "out" not in str(tracked.data.params) and "s3" not in str(tracked.data.metrics)
 
 
 def test_inference_keeps_hounsfield_units(weights, tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from typer.testing import CliRunner
@@ -46,15 +47,16 @@ def test_trainings_evaluations_and_registered_versions(tiny, store, client, tmp_
     output, lines = tmp_path / "demo", []
     runs = [
         DemoRun("tiny physical", (tiny,), {"protocol": "physical"}),
-        DemoRun("tiny author_code", (tiny,), {"protocol": "author_code"}, evaluated=False),
+        DemoRun("tiny author_code", (tiny,), {"protocol": "author_code"}),
     ]
-    uri = build_demo(output, runs, TRAINING, EVALUATION, lines.append)
+    low_dose = DemoRun("tiny CT", (tiny,), {"initial_weights": None, "warmup_steps": 1}, "low_dose_ct_denoising")
+    uri = build_demo(output, [*runs, low_dose], TRAINING, EVALUATION, lines.append)
     assert uri == f"sqlite:///{store}" and demo_is_complete(output)
-    assert [line.split(":")[0] for line in lines] == ["[1/2] tiny physical", "[2/2] tiny author_code"]
+    assert [line.split(":")[0] for line in lines] == ["[1/3] tiny physical", "[2/3] tiny author_code", "[3/3] tiny CT"]
 
     experiment = client.get_experiment_by_name("noisewise demo")
     found = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert len(found) == 3 and {run.info.status for run in found.values()} == {"FINISHED"}
+    assert len(found) == 6 and {run.info.status for run in found.values()} == {"FINISHED"}
     versions = {}
     for run in runs:
         training = found[run.name]
@@ -68,14 +70,16 @@ def test_trainings_evaluations_and_registered_versions(tiny, store, client, tmp_
         weights = output / run.name.replace(" ", "_") / "model.pt"
         assert version.name == MODEL and version.description == run.name
         assert version.tags["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-        if run.evaluated:
-            evaluation = found[f"{run.name}, evaluation"].data
-            assert evaluation.tags["mlflow.parentRunId"] == run_id
-            tag, psnr = "test.psnr", evaluation.metrics["test/denoised/gaussian_50/psnr"]
-        else:
-            tag, psnr = "val.best_psnr", training.data.metrics["val/best_psnr"]
-        assert float(version.tags[tag]) == pytest.approx(psnr, abs=0.006)
+        evaluation = found[f"{run.name}, evaluation"].data
+        assert evaluation.tags["mlflow.parentRunId"] == run_id
+        psnr = evaluation.metrics["test/denoised/gaussian_50/psnr"]
+        assert float(version.tags["test.psnr"]) == pytest.approx(psnr, abs=0.006)
         versions[int(version.version)] = psnr
+    scored = found["tiny CT, evaluation"].data.metrics
+    psnr = fmean(scored[f"test/denoised/{kernel}/psnr_db"] for kernel in ("sharp", "soft"))
+    assert float(client.get_model_version("low_dose_ct_denoising", "1").tags["test.psnr"]) == pytest.approx(
+        psnr, abs=0.006
+    )
     best, second = sorted(versions, key=versions.get, reverse=True)
     for alias, expected in (("champion", best), ("challenger", second)):
         assert int(client.get_model_version_by_alias(MODEL, alias).version) == expected
