@@ -4,12 +4,15 @@
 
     python benchmarks/audit_thresholds.py MANIFEST --split train    # the limits of audit.py were set on these rates
     python benchmarks/audit_thresholds.py MANIFEST --split val      # and measured here
+    python benchmarks/audit_thresholds.py MANIFEST --low-dose       # of the low-dose CT weights, on simulated doses
     python benchmarks/audit_thresholds.py --picture docs/images/audit.png
 
 Clean images get Gaussian noise and speckle of sigma 5, 10, 25 and 50 (of 255), every second one clipped and rounded to
-8 bits. The network's residuals are the honest ones. Guilty ones: blurred and median-filtered images, the network's
-result blurred afterwards, and disks (blob RADIUSxCONTRAST, in pixels and standard deviations of the honest residual)
-that are in the noisy image and not in the result. ``as is`` are the images without simulated noise.
+8 bits; or normal-dose CT slices get the noise of 10, 25, 50 and 75 % of the dose, of a soft and a sharp kernel, with
+the network of the low-dose CT bundle. The network's residuals are the honest ones. Guilty ones: blurred and
+median-filtered images, the network's result blurred afterwards, and disks (blob RADIUSxCONTRAST, in pixels and standard
+deviations of the honest residual) that are in the noisy image and not in the result. ``as is`` are the images without
+simulated noise.
 
 The picture shows the audit of an erased disk in a retina (scikit-image, CC0; extra ``embedded``).
 """
@@ -32,10 +35,13 @@ from noisewise.data_manifest import Manifest, build_embedded
 from noisewise.pipelines.denoising import Denoiser, Removed
 from noisewise.pipelines.denoising.audit import audit_residual
 from noisewise.pipelines.denoising.audit_picture import audit_picture
-from noisewise.transforms import LoadMedicalImaged, MultiPatternNoise
-from noisewise.transforms.intensity import ScaleToUnitRanged
+from noisewise.pipelines.denoising.models import CT_MODEL, DEFAULT_MODEL
+from noisewise.transforms import PHOTONS_PER_MA, LoadMedicalImaged, LowDoseCT, MultiPatternNoise
+from noisewise.transforms.intensity import CT_RANGE, ScaleToUnitRanged
 
 CONDITIONS = [(pattern, sigma) for pattern in ("gaussian", "speckle") for sigma in (5, 10, 25, 50)]
+DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 0.5, 0.75)]
+TUBE_CURRENT = 250  # mA
 SMOOTHINGS = ("blur 1.5", "blur 3", "median 5", "denoised, blur 1", "denoised, blur 2")
 DISKS = [(radius, contrast) for radius in (3, 5, 10) for contrast in (1, 2, 4)]
 KINDS = {"neighbours": "neighbouring", "structure": "what was", "places": "more of", "shift": "the brightness"}
@@ -48,6 +54,7 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, default=10, help="images of each modality")
     parser.add_argument("--crop", type=int, default=160, help="side of the centre crops, pixels")
+    parser.add_argument("--low-dose", action="store_true", help="low-dose CT in place of Gaussian noise and speckle")
     parser.add_argument("--cache", type=Path, help="folder where the network's results are kept")
     parser.add_argument("--picture", type=Path, help="draw the example instead")
     options = parser.parse_args()
@@ -57,13 +64,15 @@ def main() -> None:
     if options.manifest is None:
         parser.error("a manifest is needed")
 
+    conditions = DOSES if options.low_dose else CONDITIONS
     rows = []
     for index, (modality, noisy, removed) in enumerate(residuals(options)):
-        for number, name in enumerate([*(f"{pattern} {sigma}" for pattern, sigma in CONDITIONS), "as is"]):
-            rows.append(judge("honest" if name != "as is" else name, modality, name, noisy[number], removed[number]))
+        for number, name in enumerate([*(f"{kind} {level}" for kind, level in conditions), "as is"]):
+            kind = "as is" if name == "as is" else "honest"
+            rows.append(judge(kind, modality, name, noisy[number], removed[number], options))
             if name != "as is":
-                guilty = guilty_cases(noisy[number], removed[number], index * len(CONDITIONS) + number)
-                rows += [judge(kind, modality, name, *arrays) for kind, arrays in guilty]
+                guilty = guilty_cases(noisy[number], removed[number], index * len(conditions) + number)
+                rows += [judge(kind, modality, name, *arrays, options) for kind, arrays in guilty]
     table = pd.DataFrame(rows)
     columns = ["any", *KINDS]
     rates = table.groupby("kind")[columns].mean().assign(count=table.groupby("kind").size())
@@ -82,18 +91,25 @@ def main() -> None:
 def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """For each image: its modality, and the noisy versions and what was removed, grey levels, the last one as it is."""
     load = Compose([LoadMedicalImaged("image"), ScaleToUnitRanged("image")])
-    denoiser = Denoiser()
-    items = Manifest.read(options.manifest).datalist(options.split, limit_per_modality=options.limit)
+    denoiser = Denoiser(CT_MODEL if options.low_dose else DEFAULT_MODEL, precision="float32")
+    modalities = ["ct"] if options.low_dose else None
+    items = Manifest.read(options.manifest).datalist(options.split, modalities, limit_per_modality=options.limit)
     for index, item in enumerate(items):
-        kept = options.cache and options.cache / f"{options.split}_{index:03d}_{item['image_id']}_{options.crop}.npz"
+        name = f"{options.split}_{index:03d}_{item['image_id']}_{options.crop}{'_dose' * options.low_dose}.npz"
+        kept = options.cache and options.cache / name
         if kept and kept.exists():
             with np.load(kept) as arrays:
                 yield item["modality"], arrays["noisy"], arrays["removed"]
             continue
-        clean = centre(np.asarray(load(item)["image"]), options.crop)
-        versions = [
-            corrupt(clean, *condition, item["image_id"], (index + i) % 2 == 1) for i, condition in enumerate(CONDITIONS)
-        ]
+        whole = np.asarray(load(item)["image"])
+        clean = centre(whole, options.crop)
+        if options.low_dose:  # rays cross the whole slice
+            versions = [centre(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
+        else:
+            versions = [
+                corrupt(clean, *condition, item["image_id"], (index + i) % 2 == 1)
+                for i, condition in enumerate(CONDITIONS)
+            ]
         noisy = np.stack([*versions, clean]).astype(np.float32)
         noisy = np.ascontiguousarray(np.moveaxis(noisy, 1, -1) if clean.shape[0] == 3 else noisy[:, 0])
         removed = np.empty_like(noisy)
@@ -118,6 +134,14 @@ def centre(image: np.ndarray, side: int) -> np.ndarray:
 def corrupt(clean: np.ndarray, pattern: str, sigma: float, name: str, eight_bit: bool) -> np.ndarray:
     seed = zlib.crc32(f"{name}{pattern}{sigma}".encode())
     return np.asarray(MultiPatternNoise(pattern, sigma, seed, clip=eight_bit, quantize=eight_bit)(clean))
+
+
+def low_dose(clean: np.ndarray, kernel: str, dose: float, name: str) -> np.ndarray:
+    """A slice at a fraction of the dose, in the unit range of CT."""
+    seed = zlib.crc32(f"{name}{kernel}{dose}".encode())
+    low, high = CT_RANGE
+    lower = LowDoseCT(dose, TUBE_CURRENT * PHOTONS_PER_MA, kernel, seed=seed)
+    return (np.asarray(lower(clean * (high - low) + low)) - low) / (high - low)
 
 
 def guilty_cases(
@@ -150,9 +174,11 @@ def guilty_cases(
         yield f"blob {radius}x{contrast}", (noisy + disk, removed + disk)
 
 
-def judge(kind: str, modality: str, noise: str, noisy: np.ndarray, removed: np.ndarray) -> dict[str, object]:
+def judge(
+    kind: str, modality: str, noise: str, noisy: np.ndarray, removed: np.ndarray, options: argparse.Namespace
+) -> dict[str, object]:
     """One line of the table: which warnings there are, and the numbers behind them."""
-    audit = audit_residual(noisy, removed)
+    audit = audit_residual(noisy, removed, correlated_noise=options.low_dose)
     warned = {name: any(text.startswith(start) for text in audit.warnings) for name, start in KINDS.items()}
     return {
         "kind": kind,

@@ -99,7 +99,11 @@ class ResidualAudit:
 
 
 def audit_residual(
-    noisy: np.ndarray, removed: np.ndarray, unit: str = "", frozen: np.ndarray | None = None
+    noisy: np.ndarray,
+    removed: np.ndarray,
+    unit: str = "",
+    frozen: np.ndarray | None = None,
+    correlated_noise: bool = False,
 ) -> ResidualAudit:
     """Audit what was removed from an image.
 
@@ -108,6 +112,8 @@ def audit_residual(
         removed: noisy minus denoised, of the same shape.
         unit: of the values, such as ``"HU"``.
         frozen: ``(H, W)``, True where a pixel is no image and is left out; None for nowhere.
+        correlated_noise: whether the noise itself is correlated between pixels, as CT's is by its reconstruction
+            kernel: then there is no warning that neighbouring pixels are alike.
 
     Returns:
         The audit.
@@ -138,7 +144,8 @@ def audit_residual(
         places = _find_places(*_significance(white, valid))
         if abs(mean) > BIAS_LIMIT * std and abs(mean) * pixels**0.5 > STANDARD_ERRORS * std:
             warnings.append(_bias_text(mean, unit))
-        if max(correlations) > max(AUTOCORRELATION_LIMIT, STANDARD_ERRORS / pixels**0.5):
+        alike = max(correlations) > max(AUTOCORRELATION_LIMIT, STANDARD_ERRORS / pixels**0.5)
+        if alike and not correlated_noise:
             warnings.append(
                 f"neighbouring pixels of what was removed are alike (correlation {max(correlations):.2f}): "
                 "structure was removed, or the scanner's noise is correlated"

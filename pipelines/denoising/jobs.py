@@ -19,6 +19,7 @@ from .audit import audit_residual, summarize_audits
 from .denoiser import Removed
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
+from .models import CT_MODEL
 from .noise_map import write_noise_map
 from .options import DenoisingOptions
 from .sources import Source
@@ -240,7 +241,8 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
         if source.noise_map is not None:
             write_noise_map(stack, denoised.removed, source.noise_map)
         if options.audit:
-            record.audit = _audit(denoised)
+            by_kernel = (options.modality or stack.modality) == "ct" or record.model == CT_MODEL
+            record.audit = _audit(denoised, correlated_noise=by_kernel)
     except BaseException:
         for path in new:
             path.unlink(missing_ok=True)
@@ -265,12 +267,12 @@ def run_job(source: Source, options: DenoisingOptions) -> JobRecord:
     return write_source(denoise_source(read_source(source, options), options), options)
 
 
-def _audit(denoised: DenoisedSource) -> dict[str, Any]:
+def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     """The audit of all slices, summed up, and the picture of the one with the most to look at."""
     stack, source = denoised.loaded.stack, denoised.loaded.source
     frozen = [None] * len(denoised.slices) if stack.frozen is None else stack.frozen
     audits = [
-        audit_residual(stack.real(index), denoised.removed[index], stack.unit, frozen[index])
+        audit_residual(stack.real(index), denoised.removed[index], stack.unit, frozen[index], correlated_noise)
         for index in range(len(denoised.slices))
     ]
     summary = summarize_audits(audits)

@@ -98,6 +98,9 @@ def test_correlated_noise_is_told():
     audit = audit_residual(phantom() + removed, removed)
     assert audit.largest_autocorrelation == pytest.approx(np.exp(-0.25), abs=0.05)
     assert any("alike" in warning for warning in audit.warnings)
+    expected = audit_residual(phantom() + removed, removed, correlated_noise=True)
+    assert not any("alike" in warning for warning in expected.warnings)
+    assert expected.autocorrelation == audit.autocorrelation
 
 
 def test_each_lag_is_its_own():

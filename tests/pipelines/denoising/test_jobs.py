@@ -245,6 +245,21 @@ def test_of_a_single_image_the_audit_is_told_in_full(tmp_path):
     assert audit["warnings"] and audit["warnings"] == audit["shown"]["warnings"]
 
 
+def test_the_correlated_noise_of_ct_is_no_warning(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 1, (64, 64))
+    smooth = 30 * noise + 40 * np.roll(noise, 1, axis=0)  # the halving takes half of it
+    tifffile.imwrite(tmp_path / "a.tif", smooth.astype(np.float32))
+    warnings = {
+        modality: through(
+            tmp_path / "a.tif", tmp_path / f"{modality}.tif", audit=True, modality=modality,
+            intensity_range=(-1000.0, 1000.0),
+        ).audit["warnings"]
+        for modality in ("ct", "mri")
+    }  # fmt: skip
+    assert any("alike" in each for each in warnings["mri"])
+    assert not any("alike" in each for each in warnings["ct"])
+
+
 # What goes wrong --------------------------------------------------------------------------------------------------
 
 
