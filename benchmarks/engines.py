@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the engines denoise on this machine's CPU, against PyTorch as written and against matrix products.
+"""How fast the engines denoise on this machine's CPU, against PyTorch as written and the best of matrix products.
 
     python benchmarks/engines.py [--repeats 7] [--threads 2] [--sizes 256x256x3 256x256x1 512x512x1] [--compile]
     python benchmarks/engines.py --memory
@@ -39,6 +39,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from rich.console import Console
 from rich.progress import Progress, track
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -117,10 +118,12 @@ def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str
     return made
 
 
-def product(side: int, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
-    """A square matrix product."""
+def product(side: int, dtype: torch.dtype, library: str) -> Callable[[], object]:
+    """A square matrix product. Libraries differ: on one and the same processor MKL may use AVX2, OpenBLAS AVX-512."""
     a, b = (torch.rand(side, side).to(dtype) for _ in range(2))
-    return lambda: torch.mm(a, b)
+    if library == "numpy":
+        a, b = a.numpy(), b.numpy()
+    return lambda: a @ b
 
 
 def seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -152,7 +155,8 @@ def compare(
         except EngineError as error:
             skipped[name] = str(error)
     dtypes = [torch.float32, torch.bfloat16] if has_native_bfloat16() else [torch.float32]
-    products = {(dtype, side): product(side, dtype) for dtype in dtypes for side in PRODUCTS}
+    kinds = [(dtype, "torch") for dtype in dtypes] + [(torch.float32, "numpy")]
+    products = {(dtype, side, library): product(side, dtype, library) for dtype, library in kinds for side in PRODUCTS}
     times: dict[object, list[float]] = {key: [] for key in (*runs, *products)}
     for _ in track(range(repeats + 1), f"{height} x {width} x {channels}", console=console, transient=True):
         for name, run in runs.items():
@@ -160,7 +164,7 @@ def compare(
         for key, multiply in products.items():
             times[key].append(seconds(multiply, clock))
     median = {key: statistics.median(each[1:]) for key, each in times.items()}
-    peak = {dtype: max(2 * side**3 / median[dtype, side] for side in PRODUCTS) for dtype in dtypes}
+    peak = {dtype: max(2 * key[1] ** 3 / median[key] for key in products if key[0] is dtype) for dtype in dtypes}
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         as_written(network if channels == 3 else grey_network(network))(torch.from_numpy(images))
     work = counter.get_total_flops()
@@ -292,6 +296,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)  # the engine that a process of --memory measures
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    threadpool_limits(arguments.threads)  # NumPy's
     console = Console(stderr=True)
     network = load_model().network
     if arguments.one:
