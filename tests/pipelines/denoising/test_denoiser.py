@@ -70,7 +70,7 @@ def test_every_dtype_follows_the_rule_and_values_outside_pass(make_denoiser, dty
     image = rng.uniform(min(low, high), max(low, high), (2, 20, 18)).astype(dtype)
     beyond = np.dtype(dtype).type(255 if dtype == "uint8" else max(low, high) + 1700)
     image[0, 3, 4] = beyond
-    result = make_denoiser().denoise_slices(image, (low, high))
+    result = make_denoiser(precision="float32").denoise_slices(image, (low, high))
     expected = reference(make_denoiser(), image, low, high)
     assert result.dtype == image.dtype and result.shape == image.shape
     tolerance = 1e-5 * abs(high - low) + (0.5 if image.dtype.kind != "f" else 0)
