@@ -4,7 +4,7 @@
 
     python benchmarks/engines.py [--repeats 7] [--threads 2] [--sizes 256x256x3 256x256x1 512x512x1] [--compile]
     python benchmarks/engines.py --memory
-    python benchmarks/engines.py --large 8192 [--engine auto]
+    python benchmarks/engines.py --large 8192 [--engine auto] [--eight-bit]
     python benchmarks/engines.py --series 100 [--engine auto]
 
 The first form prints a Markdown table. All rows are timed in turn, again and again in one run, so that another load on
@@ -203,22 +203,25 @@ def measure_memory(network: nn.Module, name: str, side: int = 1024) -> None:
     print(f"| {name} | {(peak_resident() - before) / side**2:.0f} |", flush=True)
 
 
-def denoise_large(side: int, engine: str, threads: int, console: Console) -> None:
-    """Denoise one grey image in tiles; print time and memory."""
-    denoiser = Denoiser(engine=engine, precision="float32", device="cpu")
-    image = np.random.default_rng(0).integers(0, 2**16, (1, side, side), np.uint16)
+def denoise_large(side: int, engine: str, eight_bit: bool, threads: int, console: Console) -> None:
+    """Denoise one grey image in tiles, 8 or 16 bits in their default precision; print time and memory."""
+    denoiser = Denoiser(engine=engine, device="cpu")
+    bits, dtype = (8, np.uint8) if eight_bit else (16, np.uint16)
+    image = np.random.default_rng(0).integers(0, 2**bits, (1, side, side), dtype)
+    limits = (0.0, 2.0**bits - 1)
     out = np.zeros_like(image)  # zeros are not in memory until they are written
     out += 1
-    denoiser.denoise_slices(image[:, :32, :32], (0.0, 65535.0))
+    denoiser.denoise_slices(image[:, :32, :32], limits)
     before = resident()
     begin = time.perf_counter()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"{side} x {side}", total=1.0)
         denoiser.denoise_slices(
-            image, (0.0, 65535.0), out=out, on_progress=lambda done: progress.advance(task, done)
+            image, limits, out=out, on_progress=lambda done: progress.advance(task, done)
         )
     took = time.perf_counter() - begin
-    print(f"{side} x {side} grey, 16 bit, engine {denoiser.engine().name}, {threads} threads: {took:.0f} s "
+    run = denoiser.engine(eight_bit)
+    print(f"{side} x {side} grey, {bits} bit, engine {run.name}, {run.precision}, {threads} threads: {took:.0f} s "
           f"({side**2 / took / 1e6:.3f} megapixels/s), peak memory beyond input and output "
           f"{(peak_resident() - before) / 2**20:.0f} MiB (allowed: {denoiser.memory / 2**20:.0f} MiB)")
 
@@ -293,6 +296,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, metavar="SIDE", help="denoise one large image instead")
     parser.add_argument("--series", type=int, metavar="SLICES", help="denoise a DICOM series instead")
     parser.add_argument("--engine", default="auto", help="of --large and --series")
+    parser.add_argument("--eight-bit", action="store_true", help="--large with 8 bits a pixel in place of 16")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # the engine that a process of --memory measures
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -309,7 +313,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--threads", str(arguments.threads), "--one", name]
             subprocess.run(command, check=True)
     elif arguments.large:
-        denoise_large(arguments.large, arguments.engine, arguments.threads, console)
+        denoise_large(arguments.large, arguments.engine, arguments.eight_bit, arguments.threads, console)
     elif arguments.series:
         denoise_series(arguments.series, arguments.engine, arguments.threads)
     else:
