@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Tests import ONNX Runtime themselves; its reports' thread (see pipelines/denoising/onnx_engine.py) has no place here.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def pytest_addoption(parser):

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import io
+import os
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,13 +41,8 @@ class ONNXRuntimeEngine(GraphEngine):
             raise EngineError(f"the engine onnxruntime runs on the CPU, not on {device}.")
         if precision != "float32":
             raise EngineError(f"the engine onnxruntime computes in float32, not in {precision}.")
-        try:
-            import onnx  # noqa: F401 - the exporter's
-            import onnxruntime
-        except ImportError as error:
-            raise EngineError("ONNX Runtime is not installed: pip install 'noisewise[onnx]'") from error
+        onnxruntime = _onnxruntime()
         super().__init__(network, precision)
-        onnxruntime.disable_telemetry_events()  # there are some on Windows
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = torch.get_num_threads()
         self._options.enable_mem_pattern = False  # one would be kept for each shape ever seen
@@ -75,3 +72,17 @@ class ONNXRuntimeEngine(GraphEngine):
             return compiled.run(None, {"image": images})[0]
         except Exception as error:  # its own exceptions have no common base
             raise EngineError(f"ONNX Runtime cannot run this network: {error}") from error
+
+
+def _onnxruntime() -> ModuleType:
+    # From 1.29 on it reports models and runs to its makers, from a thread of its own, and keeps an identifier of the
+    # computer in the home directory. It looks at the variable once, when it is first imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnx  # noqa: F401 - the exporter's
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError("ONNX Runtime is not installed: pip install 'noisewise[onnx]'") from error
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        onnxruntime.disable_telemetry_events()  # Windows knows no such variable, nor do older versions
+    return onnxruntime

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 import sys
 import threading
 
@@ -192,6 +194,34 @@ def test_openvino_sends_no_usage_statistics(monkeypatch):
     monkeypatch.setattr(telemetry, "Telemetry", fail)
     engine = load_engine(DnCNN(depth=2, features=2), "openvino", "float32", "cpu")
     assert engine(images(1, 3, 4, 4)).shape == (1, 3, 4, 4)
+
+
+REPORTS = """
+import os
+from pathlib import Path
+from noisewise.networks import DnCNN
+from noisewise.pipelines.denoising.engine import load_engine
+load_engine(DnCNN(depth=2, features=2), "onnxruntime", "float32", "cpu")
+print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(path.name for path in Path.home().rglob("*onnxruntime*")))
+"""
+
+
+# The variable before the start and after. Asked for, the reports' store lies in the home directory (from 1.29 on).
+@pytest.mark.parametrize(("given", "after"), [(None, "1"), ("0", "0")])
+def test_onnx_runtime_reports_to_nobody_unless_asked(tmp_path, given, after):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    # What ONNX Runtime takes for a test or for continuous integration, where it reports nothing anyway.
+    ours = ("CI", "GITHUB_ACTIONS", "ORT_RUNNING_UNIT_TESTS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    environment = {key: item for key, item in os.environ.items() if key not in ours} | {"HOME": str(tmp_path)}
+    if given is not None:
+        environment["ORT_DISABLE_TELEMETRY"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", REPORTS], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    variable, left = done.stdout.strip().split(" ", 1)
+    assert variable == after
+    assert given is not None or left == "[]"
 
 
 def test_openvino_refuses_the_precision_that_it_would_replace():
