@@ -30,20 +30,30 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: $(INSTALLED)
 	$(BIN)/python -m noisewise.pipelines.quickstart
 
-# The engines' own thread pools and the processes that other tests fork do not share a process. A worker that crashes
-# ends the run, which would else wait for it.
+# A folder's tests share a process, as many processes at a time as there are cores, those that take longest first. So
+# the thread pools of engines and codecs stay apart from what other folders fork; the engines' own tests are kept apart
+# even from the rest of their folder. A process that a signal ended is started once more, and the report says so;
+# failed tests never are. (Status 5 of pytest: all of them were skipped.)
 ENGINE_TESTS := tests/pipelines/denoising/test_engine.py
+LONGEST := tests/pipelines/training/ tests/pipelines/tracking/ tests/bundles/ tests/pipelines/denoising/
+TEST_FILES = $(filter-out $(ELSEWHERE) $(ENGINE_TESTS),$(sort $(shell find tests -name 'test_*.py')))
+TEST_GROUPS = $(LONGEST) $(ENGINE_TESTS) $(filter-out $(LONGEST),$(sort $(dir $(TEST_FILES))))
+PROCESSES := $(shell getconf _NPROCESSORS_ONLN)
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ENGINE_TESTS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0 \
-		--ignore $(ENGINE_TESTS) $(ELSEWHERE)
+	@$(MAKE) --no-print-directory --keep-going --jobs $(PROCESSES) --output-sync=target ELSEWHERE='$(ELSEWHERE)' test-groups
 
-# What the core's environment lacks is tested in others: test-all leaves it out of `test`, where it would be skipped.
-BM3D_TESTS := tests/pipelines/evaluation/test_references.py tests/pipelines/evaluation/test_bm3d_vst.py
-test-all: ELSEWHERE = $(addprefix --ignore , $(BM3D_TESTS) tests/pipelines/monai_label tests/pipelines/monai_deploy)
-test-all: export PYTEST_ADDOPTS ?= --no-skips
-test-all: test test-bm3d test-integrations
+.PHONY: test-groups
+test-groups: $(TEST_GROUPS:%=pytest@%)
+
+$(TEST_GROUPS:%=pytest@%): pytest@%:
+	@for attempt in 1 2; do \
+	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(if $(filter %.py,$*),$*,$(filter $*test_%,$(TEST_FILES))); \
+	    status=$$?; \
+	    test $$status -gt 128 || break; \
+	    echo "$*: a signal ended the tests' process: $$((status - 128))"; \
+	done; \
+	test $$status -eq 0 -o $$status -eq 5
 
 # BM3D's licence is non-commercial: it is kept out of the environment that the rest is tested in.
 test-bm3d: $(INSTALLED)

@@ -62,7 +62,8 @@ def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> Denoisi
 
     Args:
         model: the name of a bundle of this package, the folder of any bundle (with ``configs/inference.yaml`` or
-            ``.json``, and ``models/model.pt``), or a weights file.
+            ``.json``, and ``models/model.pt``), or a weights file. A colon and a name after a bundle's name, as in
+            ``"multimodal_denoising:commercial"``, take its ``models/model_commercial.pt``.
         config: file with the ``network_def`` of a weights file; the multimodal bundle's network when None.
 
     Returns:
@@ -73,11 +74,7 @@ def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> Denoisi
         FileNotFoundError: when there is no such bundle or file.
     """
     path = Path(model)
-    if path.is_file():
-        folder, weights = bundle_path(DEFAULT_MODEL), path
-    else:
-        folder = path if path.is_dir() else bundle_path(model)
-        weights = folder / "models" / "model.pt"
+    folder, weights = _find(path)
     if config is None:
         found = [folder / "configs" / f"inference{suffix}" for suffix in (".yaml", ".yml", ".json")]
         config = str(next((each for each in found if each.exists()), found[0]))
@@ -85,3 +82,18 @@ def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> Denoisi
     digest = load_weights(network, weights)
     network.eval().requires_grad_(False)
     return DenoisingModel(path.name, network, digest, getattr(network, "receptive_radius", None))
+
+
+def _find(path: Path) -> tuple[Path, Path]:
+    """The folder of the bundle, and the weights file."""
+    if path.is_file():
+        return bundle_path(DEFAULT_MODEL), path
+    if path.is_dir():
+        return path, path / "models" / "model.pt"
+    name, colon, variant = str(path).partition(":")
+    folder = bundle_path(name)
+    weights = folder / "models" / (f"model_{variant}.pt" if colon else "model.pt")
+    if colon and not weights.is_file():
+        known = sorted(each.stem.removeprefix("model_") for each in weights.parent.glob("model_*.pt"))
+        raise FileNotFoundError(f"{name} has no weights {variant!r} beside its usual ones; it has {known}.")
+    return folder, weights

@@ -43,6 +43,19 @@ def test_a_weights_file_of_the_default_network(tmp_path):
     assert torch.allclose(load_model(str(tmp_path / "mine.pt")).network(x), network(x), atol=1e-6)
 
 
+def test_other_weights_of_a_bundle(tmp_path, monkeypatch, small_model):
+    weights, config = small_model
+    for folder in ("configs", "models"):
+        (tmp_path / "small" / folder).mkdir(parents=True)
+    shutil.copy(config, tmp_path / "small" / "configs" / "inference.yaml")
+    shutil.copy(weights, tmp_path / "small" / "models" / "model_other.pt")
+    monkeypatch.setattr(models_module, "bundle_path", lambda name: tmp_path / name)
+    assert load_model("small:other").name == "small:other"
+    assert load_model("small:other").digest == hashlib.sha256(weights.read_bytes()).hexdigest()
+    with pytest.raises(FileNotFoundError, match=r"small has no weights 'none'.*\['other'\]"):
+        load_model("small:none")
+
+
 def test_weights_that_do_not_fit_are_refused(small_model):
     with pytest.raises(ValueError, match=r"small\.pt.*do not fit"):
         load_model(str(small_model[0]))
