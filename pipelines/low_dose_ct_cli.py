@@ -32,7 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Train and judge denoisers on pairs
 
 DEFAULT_OUTPUT = Path("runs/low_dose_ct_study")
 LIMITED = {"steps_per_epoch": 2, "max_epochs": 1, "warmup_steps": 1, "val_limit": 1, "train_limit": 2}
-READY = {"multimodal": DEFAULT_MODEL, "simulated": CT_MODEL}
+READY = {"multimodal": DEFAULT_MODEL, "simulated": CT_MODEL, "commercial": f"{CT_MODEL}:commercial"}
 TITLES = {
     "quarter_dose": "quarter dose",
     "wiener": "radial Wiener filter",
@@ -40,6 +40,7 @@ TITLES = {
     "bm3d": "BM3D",
     "multimodal": "multimodal weights, untuned",
     "simulated": "shipped weights (simulated doses alone)",
+    "commercial": "shipped weights without HAM10000",
 }
 
 ManifestOption = Annotated[Path, typer.Option(help="Manifest of the pairs, of two patients or more.")]
@@ -172,7 +173,7 @@ def _chosen(only: list[str] | None, bm3d: bool) -> tuple[list[Method], list[str]
     for name in (name for name in READY if name in wanted):
         try:
             denoisers[name] = Denoiser(READY[name], precision="float32")
-        except WeightsError as error:
+        except (WeightsError, FileNotFoundError) as error:
             say(f"{name}: left out: {error}")
     return (
         [method for method in methods if method.name in wanted],

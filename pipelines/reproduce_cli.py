@@ -44,7 +44,7 @@ DocsOption = Annotated[
 ]
 ScoredOption = Annotated[
     list[str] | None,
-    typer.Option(help="Only this method, reference (such as noisy or bm3d) or two_stage_shipped; may be repeated."),
+    typer.Option(help=f"Only this method, reference (noisy, ...) or weights ({', '.join(SHIPPED)}); may be repeated."),
 ]
 SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ProtocolOption = Annotated[str, typer.Option(help="Noise protocol of the scored images.")]
@@ -207,7 +207,7 @@ def everything(
     failures = []
     common: dict[str, Any] = {"output": output, "methods": methods}
     scored: dict[str, Any] = {"split": split, "protocol": protocol, "crop": crop, "seed": seed, "amp_dtype": amp_dtype}
-    scored |= {"limit": 1 if limit else None, "only": [*TABLE_REFERENCES, *only, SHIPPED] if only else None}
+    scored |= {"limit": 1 if limit else None, "only": [*TABLE_REFERENCES, *only, *SHIPPED] if only else None}
     quick = {"repeats": 2, "steps": 1} if limit else {}
     tasks: list[tuple[Callable[..., None], dict[str, Any]]] = [
         (train, {"manifest": manifest, "only": only, "settings": settings, "limit": limit}),

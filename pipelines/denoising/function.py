@@ -13,7 +13,7 @@ import torch
 
 from ...transforms.intensity import CT_RANGE
 from .denoiser import DEFAULT_MEMORY, Denoiser
-from .models import CT_MODEL, DEFAULT_MODEL
+from .models import DEFAULT_MODEL, is_ct_model
 
 __all__ = ["array_range", "cached_denoiser", "denoise", "to_slices"]
 
@@ -106,7 +106,7 @@ def array_range(dtype: np.dtype, model_name: str = DEFAULT_MODEL) -> tuple[float
     Returns:
         -1000..1000 for the CT model, the dtype's own range for integers, 0..1 for floats.
     """
-    if model_name == CT_MODEL:
+    if is_ct_model(model_name):
         return CT_RANGE
     return (0.0, 1.0) if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
 

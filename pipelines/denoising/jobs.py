@@ -19,7 +19,7 @@ from .audit import audit_residual, summarize_audits
 from .denoiser import Removed
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
-from .models import CT_MODEL
+from .models import is_ct_model
 from .noise_map import write_noise_map
 from .options import DenoisingOptions
 from .sources import Source
@@ -241,7 +241,7 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
         if source.noise_map is not None:
             write_noise_map(stack, denoised.removed, source.noise_map)
         if options.audit:
-            by_kernel = (options.modality or stack.modality) == "ct" or record.model == CT_MODEL
+            by_kernel = (options.modality or stack.modality) == "ct" or is_ct_model(record.model)
             record.audit = _audit(denoised, correlated_noise=by_kernel)
     except BaseException:
         for path in new:

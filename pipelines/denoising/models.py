@@ -15,7 +15,7 @@ from ...bundles import bundle_path
 from ..evaluate_cli import network_from_config
 from ..weights import load_weights
 
-__all__ = ["AUTO", "CT_MODEL", "DEFAULT_MODEL", "DenoisingModel", "choose_model", "load_model"]
+__all__ = ["AUTO", "CT_MODEL", "DEFAULT_MODEL", "DenoisingModel", "choose_model", "is_ct_model", "load_model"]
 
 AUTO = "auto"
 DEFAULT_MODEL = "multimodal_denoising"
@@ -54,6 +54,18 @@ def choose_model(model: str | os.PathLike, modality: str | None) -> str:
     if modality == "ct" and (Path(bundle_path(DEFAULT_MODEL)).parent / CT_MODEL / "models" / "model.pt").exists():
         return CT_MODEL
     return DEFAULT_MODEL
+
+
+def is_ct_model(name: str) -> bool:
+    """Whether a model is the CT bundle's, with whichever of its weights.
+
+    Args:
+        name: a model's name, see :class:`DenoisingModel`.
+
+    Returns:
+        True if so: then it works in Hounsfield units.
+    """
+    return name.partition(":")[0] == CT_MODEL
 
 
 @lru_cache(maxsize=4)

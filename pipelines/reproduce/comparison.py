@@ -75,7 +75,7 @@ def table_methods(methods: Sequence[Method], scored: Iterable[str] = ()) -> list
     """
     scored = list(dict.fromkeys(scored))
     own = [method.name for method in methods]
-    references = [name for name in dict.fromkeys([*TITLES, *scored]) if name in scored and name not in (*own, SHIPPED)]
+    references = [name for name in dict.fromkeys([*TITLES, *scored]) if name in scored and name not in (*own, *SHIPPED)]
     first = [name for name in references if name in TITLES]
     rows = [TableMethod(name, TITLES[name], None, "reference") for name in first]
     rows += [
@@ -83,8 +83,11 @@ def table_methods(methods: Sequence[Method], scored: Iterable[str] = ()) -> list
         for method in methods
         if method.name in scored or method.published is not None
     ]
-    if SHIPPED in scored:
-        rows.append(TableMethod(SHIPPED, "two-stage, shipped weights\N{DOUBLE DAGGER}", None, "other budget"))
+    rows += [
+        TableMethod(name, f"{title}\N{DOUBLE DAGGER}", None, "other budget")
+        for name, (title, _) in SHIPPED.items()
+        if name in scored
+    ]
     return rows + [TableMethod(name, name, None, "reference") for name in references if name not in first]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic import write_text_atomically
+from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
 from ..evaluate_cli import root_cause
 from ..evaluation import REFERENCES, reference_methods
@@ -23,8 +24,11 @@ from .training import RowResult, read_marker, row_folder
 
 __all__ = ["SHIPPED", "TABLE_REFERENCES", "ScoringSetup", "score_methods", "scores_folder"]
 
-SHIPPED = "two_stage_shipped"
-"""The bundle's own weights, whose training had another budget."""
+SHIPPED = {
+    "two_stage_shipped": ("two-stage, shipped weights", "model.pt"),
+    "two_stage_commercial": ("two-stage, shipped weights without HAM10000", "model_commercial.pt"),
+}
+"""The bundle's own weights, whose training had another budget: what the tables call them, and their file."""
 TABLE_REFERENCES = ("noisy", "bm3d", "bm3d_vst")
 SETUP_FILE = "setup.json"
 
@@ -74,7 +78,7 @@ def score_methods(
         manifest: the manifest of the images.
         output: the folder of the trainings and the tables.
         setup: what is scored; the defaults when None.
-        only: names of methods, references or :data:`SHIPPED`; all when None or empty.
+        only: names of methods, references or of :data:`SHIPPED`; all when None or empty.
         report: told what happens, line by line.
 
     Returns:
@@ -88,7 +92,7 @@ def score_methods(
     """
     setup = setup or ScoringSetup()
     references = list(dict.fromkeys([*TABLE_REFERENCES, *REFERENCES]))
-    known = [*references, *(method.name for method in methods), SHIPPED]
+    known = [*references, *(method.name for method in methods), *SHIPPED]
     unknown = [name for name in only or () if name not in known]
     if unknown:
         raise MethodError(f"no method {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
@@ -98,8 +102,7 @@ def score_methods(
         name: partial(_reference, name) for name in references if name in (only or TABLE_REFERENCES)
     }
     tasks |= {method.name: partial(_trained, method, output) for method in methods if not only or method.name in only}
-    if not only or SHIPPED in only:
-        tasks[SHIPPED] = partial(dict, method=SHIPPED, references=[])
+    tasks |= {name: partial(_shipped, name) for name in SHIPPED if not only or name in only}
     results = []
     for name, arguments in tasks.items():
         try:
@@ -126,6 +129,13 @@ def _reference(name: str) -> dict[str, Any]:
     except (ValueError, ImportError) as error:
         raise _Missing(f"left out: {error}") from None
     return {"method": None, "references": [name]}
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    weights = bundle_path("multimodal_denoising") / "models" / SHIPPED[name][1]
+    if not weights.exists():
+        raise _Missing(f"left out: {weights} does not exist")
+    return {"method": name, "references": [], "weights": str(weights)}
 
 
 def _trained(method: Method, output: str | os.PathLike) -> dict[str, Any]:

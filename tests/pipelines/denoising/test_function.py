@@ -66,6 +66,7 @@ def test_the_intensity_range_is_the_dtypes_unless_stated():
     assert array_range(np.dtype("int16")) == (-32768, 32767)
     assert array_range(np.dtype("float64")) == (0, 1)
     assert array_range(np.dtype("int16"), CT_MODEL) == (-1000, 1000)
+    assert array_range(np.dtype("int16"), f"{CT_MODEL}:other") == (-1000, 1000)
 
 
 def test_the_weights_are_loaded_once(monkeypatch):

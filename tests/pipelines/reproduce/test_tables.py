@@ -11,6 +11,7 @@ import pytest
 
 from noisewise.pipelines.reproduce.comparison import modality_figures, table_methods
 from noisewise.pipelines.reproduce.methods import Method
+from noisewise.pipelines.reproduce.scoring import SHIPPED
 from noisewise.pipelines.reproduce.tables import write_tables
 
 # modality, image, method -> PSNR under Gaussian and under speckle noise at sigma 75
@@ -174,10 +175,11 @@ def test_a_diverged_network_is_shown(tmp_path):
     assert lines_of(tmp_path / "table_1_mri.md", "RESCNN\u2020")[3][1].startswith("no number / **0.3150")
 
 
-def test_the_shipped_weights_stand_aside(tmp_path):
-    shipped = {(m, i, "two_stage_shipped"): (50.0, 50.0) for m, i, _ in PSNR}
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_weights_stand_aside(tmp_path, name):
+    shipped = {(m, i, name): (50.0, 50.0) for m, i, _ in PSNR}
     write_tables(scores(PSNR | shipped), METHODS, tmp_path)
-    (line,) = lines_of(tmp_path / "table_1_mri.md", "two-stage, shipped weights\u2021")[:1]
+    (line,) = lines_of(tmp_path / "table_1_mri.md", f"{SHIPPED[name][0]}\u2021")[:1]
     assert line[1] == "50.00 ± 0.00 / 0.5000 ± 0.0000"  # no bold, and the others keep theirs
     assert "another training budget" in (tmp_path / "table_1_mri.md").read_text()
 
