@@ -18,6 +18,7 @@ TITLES = {
     "bm3d": "BM3D, true noise level",
     "bm3d_vst": "BM3D, variance stabilised",
     "two_stage_shipped": "two-stage",
+    "two_stage_commercial": "two-stage without HAM10000",
 }
 
 
