@@ -16,8 +16,8 @@ DEPLOY_INSTALLED := $(DEPLOY_VENV)/.installed
 LABEL_VENV ?= .venv-label
 LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
-.PHONY: train test test-all test-bm3d test-integrations mlflow-demo zoo lint install clean label-env label test-label deploy-env test-deploy
-
+# Each target is declared phony beside its rule: one that lost its rule is an error, not nothing to do.
+.PHONY: install
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -27,6 +27,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,fast,onnx,test]'
 	@touch $@
 
+.PHONY: train
 train: $(INSTALLED)
 	$(BIN)/python -m noisewise.pipelines.quickstart
 
@@ -39,9 +40,12 @@ LONGEST := tests/pipelines/training/ tests/pipelines/tracking/ tests/bundles/ te
 TEST_FILES = $(filter-out $(ELSEWHERE) $(ENGINE_TESTS),$(sort $(shell find tests -name 'test_*.py')))
 TEST_GROUPS = $(LONGEST) $(ENGINE_TESTS) $(filter-out $(LONGEST),$(sort $(dir $(TEST_FILES))))
 PROCESSES := $(shell getconf _NPROCESSORS_ONLN)
+# A folder's report in one piece, where this version of make can.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
+.PHONY: test
 test: $(INSTALLED)
-	@$(MAKE) --no-print-directory --keep-going --jobs $(PROCESSES) --output-sync=target ELSEWHERE='$(ELSEWHERE)' test-groups
+	@$(MAKE) --no-print-directory --keep-going --jobs $(PROCESSES) $(SYNC) ELSEWHERE='$(ELSEWHERE)' test-groups
 
 .PHONY: test-groups
 test-groups: $(TEST_GROUPS:%=pytest@%)
@@ -60,18 +64,23 @@ BM3D_TESTS := tests/pipelines/evaluation/test_references.py tests/pipelines/eval
 OTHER_TESTS := $(BM3D_TESTS) $(wildcard tests/pipelines/monai_label/test_*.py tests/pipelines/monai_deploy/test_*.py)
 test-all: ELSEWHERE = $(OTHER_TESTS)
 test-all: export PYTEST_ADDOPTS ?= --no-skips
+.PHONY: test-all
 test-all: test test-bm3d test-integrations
 
 # BM3D's licence is non-commercial: it is kept out of the environment that the rest is tested in.
+.PHONY: test-bm3d
 test-bm3d: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(EXTRAS) bm3d bm4d PyWavelets
 	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest $(BM3D_TESTS)
 
+.PHONY: test-integrations
 test-integrations: test-label test-deploy zoo
 
+.PHONY: mlflow-demo
 mlflow-demo: $(INSTALLED)
 	$(BIN)/noisewise mlflow-demo --output runs/mlflow_demo
 
+.PHONY: zoo
 zoo: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m noisewise.pipelines.zoo --output build/zoo --environment .venv-zoo \
 		--constraints constraints.txt --schema tests/bundles/meta_schema_20240725.json
@@ -79,6 +88,7 @@ zoo: $(INSTALLED)
 # MONAI Label needs older numpy and pydicom than the core: noisewise is installed without its dependencies. MONAI Label
 # requires SAM-2, whose build would fetch a torch of its own (gigabytes of CUDA) and compile a kernel that nothing here
 # calls; pip hands on constraints to such builds by its environment alone (newer ones by the second name).
+.PHONY: label-env
 label-env: $(LABEL_INSTALLED)
 
 $(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
@@ -88,13 +98,16 @@ $(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
 	$(LABEL_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+.PHONY: label
 label: $(LABEL_INSTALLED)
 	@test -n '$(STUDIES)' || { echo 'name the folder of the images: make label STUDIES=folder'; exit 2; }
 	$(LABEL_VENV)/bin/python -m noisewise.pipelines.monai_label.serve '$(STUDIES)'
 
+.PHONY: test-label
 test-label: $(LABEL_INSTALLED)
 	OMP_NUM_THREADS=1 $(LABEL_VENV)/bin/python -m pytest tests/pipelines/monai_label
 
+.PHONY: deploy-env
 deploy-env: $(DEPLOY_INSTALLED)
 
 $(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt
@@ -103,11 +116,14 @@ $(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requi
 		--requirement pipelines/monai_deploy/requirements.txt 'pytest>=8' --editable .
 	@touch $@
 
+.PHONY: test-deploy
 test-deploy: $(DEPLOY_INSTALLED)
 	OMP_NUM_THREADS=1 $(DEPLOY_VENV)/bin/python -m pytest tests/pipelines/monai_deploy
 
+.PHONY: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
+.PHONY: clean
 clean:
 	rm -rf $(VENV) $(LABEL_VENV) $(DEPLOY_VENV) .venv-zoo build dist *.egg-info

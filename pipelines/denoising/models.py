@@ -27,7 +27,8 @@ class DenoisingModel:
     """A network with its trained weights.
 
     Attributes:
-        name: the bundle's name, or the weights file's.
+        name: the bundle's name, with the colon and the name of its other weights if these are taken, or the weights
+            file's name.
         network: maps ``(B, 3, H, W)`` in about [0, 1] to the same shape.
         digest: SHA-256 of the weights file.
         halo: how far a pixel of the output looks, in pixels; None when unknown, so that images are never tiled.
