@@ -43,8 +43,8 @@ def denoise(
     model: Annotated[
         str,
         typer.Option(
-            help="A bundle's name (NAME:commercial for its weights without non-commercial images), a bundle's folder or "
-            "a weights file; auto takes the CT model for CT where there is one, and the multimodal model otherwise."
+            help="A bundle's name (NAME:commercial for its weights without non-commercial images), a bundle's folder "
+            "or a weights file; auto takes the CT model for CT where there is one, and the multimodal model otherwise."
         ),
     ] = "auto",
     config: Annotated[
