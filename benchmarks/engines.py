@@ -45,13 +45,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisewise.networks import ResidualDenseBlock, fast_inference_network
 from noisewise.pipelines.denoising.denoiser import Denoiser
-from noisewise.pipelines.denoising.engine import EngineError, has_native_bfloat16, load_engine
-from noisewise.pipelines.denoising.graph_engine import MOST_CALLS_ALIKE
 from noisewise.pipelines.denoising.models import load_model
-from noisewise.pipelines.denoising.options import DenoisingOptions
 from noisewise.pipelines.denoising.run import denoise_found
+from noisewise.pipelines.denoising.settings import DenoisingOptions
 from noisewise.pipelines.denoising.sources import find_sources
-from noisewise.pipelines.denoising.torch_engine import grey_network
+from noisewise.pipelines.engines.base import EngineError, has_native_bfloat16, load_engine
+from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE
+from noisewise.pipelines.engines.torch_engine import grey_network
 
 Run = Callable[[np.ndarray], np.ndarray]
 ENGINES = ("torch", "openvino", "onnxruntime")

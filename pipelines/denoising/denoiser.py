@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .engine import ENGINES, PRECISIONS, Engine, EngineError, has_native_bfloat16, load_engine
+from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError, has_native_bfloat16, load_engine
 from .models import DEFAULT_MODEL, load_model
 from .tiling import Tile, tiles
 

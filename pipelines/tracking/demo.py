@@ -25,7 +25,7 @@ from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import build_embedded
 from .. import low_dose_ct
-from ..evaluate_cli import network_from_config, run_evaluation, run_evaluation_config
+from ..cli.evaluate import network_from_config, run_evaluation, run_evaluation_config
 from ..evaluation import summary_metrics
 from .registry import register_weights
 from .run import store_errors, store_uri

@@ -3,11 +3,11 @@
 """Training engine and handlers; the bundles' configs put them together."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
-from .cross_entropy import ImageCrossEntropy
 from .early_stop import ResumableEarlyStop
 from .evaluator import DenoisingEvaluator
+from .handlers import TrainingProgress
 from .history import ValidationHistory
-from .progress import TrainingProgress
+from .losses import ImageCrossEntropy
 from .sampler import training_sampler
 from .schedule import learning_rate_schedule
 from .seeding import EpochSeeding

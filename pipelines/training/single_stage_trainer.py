@@ -17,7 +17,7 @@ from monai.utils import CommonKeys as Keys
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from .optimisation import autocast, check_options, optimise
+from .optimization import autocast, check_options, optimise
 from .trainer import begin_iteration, prepare_denoising_batch
 
 __all__ = ["SingleStageTrainer"]
