@@ -19,7 +19,7 @@ CONFIG = """# noisewise.comments.do.not.count
 imports:
   - $import os
   - $from noisewise.bundles import bundle_path
-  - $from noisewise.pipelines.bundle.weights import load_weights, save as keep
+  - $from noisewise.pipelines.weights import load_weights, save as keep
 bundle_root: $str(bundle_path('one'))
 network:
   _target_: noisewise.networks.Net
