@@ -7,14 +7,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..reproduce.training import RowResult
-
 __all__ = ["fail", "fail_if_any", "say", "user_errors"]
+
+
+class Result(Protocol):
+    """One row of a study, as the libraries report it; ``outcome`` is ``"failed"`` where the row has failed."""
+
+    name: str
+    outcome: str
 
 
 @contextmanager
@@ -39,7 +45,7 @@ def fail(message: str) -> None:
     raise typer.Exit(1)
 
 
-def fail_if_any(results: Sequence[RowResult], cause: str) -> None:
+def fail_if_any(results: Sequence[Result], cause: str) -> None:
     """End the command with exit status 1 when a row has failed; ``cause`` goes before the failed rows' names."""
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:

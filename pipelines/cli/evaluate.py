@@ -4,24 +4,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from monai.bundle import ConfigParser, ConfigWorkflow
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
-from ...bundles import bundle_path
 from ...transforms import PATTERNS
+from ..bundle.config import network_from_config, root_cause
 from ..evaluation import SCORES, ScoreTable, summarize
+from ..evaluation.run import run_evaluation
 
-__all__ = ["evaluate", "network_from_config", "root_cause", "run_evaluation", "run_evaluation_config"]
-
-BUNDLE = "multimodal_denoising"
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -109,84 +105,6 @@ def evaluate(
     console.print(_rich_table(table))
     for file in ("scores.csv", "summary.csv", "summary.md", *(["picture.png"] if picture else [])):
         console.print(str(output / file), soft_wrap=True, highlight=False)
-
-
-def network_from_config(path: str | os.PathLike) -> nn.Module:
-    """Build the network that a config defines.
-
-    Args:
-        path: YAML or JSON with ``network_def`` as in MONAI bundles; what it refers to is resolved, the rest is ignored.
-
-    Returns:
-        The network, with its initial weights.
-
-    Raises:
-        ValueError: when the file cannot be read, has no ``network_def`` or that is no network; the message names the
-            file.
-    """
-    try:
-        parser = ConfigParser(ConfigParser.load_config_file(os.fspath(path)))
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read as a config: {error}") from None
-    if "network_def" not in parser:
-        raise ValueError(f"{path}: has no 'network_def'; its keys are {', '.join(map(str, parser.get()))}.")
-    try:
-        network = parser.get_parsed_content("network_def")
-    except Exception as error:
-        raise ValueError(f"{path}: 'network_def': {root_cause(error)}") from None
-    if not isinstance(network, nn.Module):
-        raise ValueError(f"{path}: 'network_def' is no network but a {type(network).__name__}.")
-    return network
-
-
-def run_evaluation(overrides: dict[str, Any]) -> ScoreTable:
-    """Run the multimodal bundle's ``evaluate.yaml``.
-
-    Args:
-        overrides: keys of that config and their values.
-
-    Returns:
-        The folder's table of scores.
-
-    Raises:
-        RuntimeError: MONAI's, around whatever went wrong; :func:`root_cause` gives that.
-    """
-    return run_evaluation_config(BUNDLE, overrides).get_parsed_content("table")
-
-
-def run_evaluation_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
-    """Run a bundle's ``evaluate.yaml``.
-
-    Args:
-        bundle: its name.
-        overrides: keys of that config and their values.
-
-    Returns:
-        The config, with what it has made.
-
-    Raises:
-        RuntimeError: MONAI's, around whatever went wrong; :func:`root_cause` gives that.
-    """
-    # It would warn that the bundle's logging.conf is not used.
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    workflow = ConfigWorkflow(
-        str(bundle_path(bundle) / "configs" / "evaluate.yaml"),
-        logging_file=False,
-        run_id="evaluating",
-        workflow_type="inference",
-        **overrides,
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow.parser
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """The error below MONAI's "Failed to evaluate ..." and "Failed to instantiate ..."."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
 
 
 def _numbers(text: str) -> list[float]:

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..bundle.config import root_cause
 from ..tracking import demo
-from .evaluate import root_cause
 
 __all__ = ["mlflow_demo"]
 

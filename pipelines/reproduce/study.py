@@ -13,9 +13,10 @@ from torch import nn
 
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
+from ..bundle.config import network_from_config, root_cause
 from ..bundle.weights import load_weights
-from ..cli.evaluate import network_from_config, root_cause, run_evaluation
 from ..evaluation import crop_in_words, read_scores
+from ..evaluation.run import run_evaluation
 
 __all__ = ["cell", "evaluate_into", "load_network", "setup_lines", "write_report"]
 

@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from noisewise.networks import ConvolutionalAutoencoder, DnCNN, ResidualDenseBlock, TwoStageDenoiser
+from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.engines import base as engine_module
-from noisewise.pipelines.engines.base import EngineError, has_native_bfloat16, load_engine
+from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE, MOST_COMPILED, example
+from noisewise.pipelines.engines.load import load_engine
 
 # engine, the modules that it needs
 ENGINES = {"torch": (), "openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
@@ -200,7 +202,7 @@ REPORTS = """
 import os
 from pathlib import Path
 from noisewise.networks import DnCNN
-from noisewise.pipelines.engines.base import load_engine
+from noisewise.pipelines.engines.load import load_engine
 load_engine(DnCNN(depth=2, features=2), "onnxruntime", "float32", "cpu")
 print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(path.name for path in Path.home().rglob("*onnxruntime*")))
 """
