@@ -102,18 +102,18 @@ def _partner(low: CTSlice, here: list[CTSlice]) -> CTSlice | Problem | None:
     return fitting[0]
 
 
-def header_problem(pair: CTPair, paediatric: bool = False) -> Problem | None:
+def header_problem(pair: CTPair, pediatric: bool = False) -> Problem | None:
     """What makes a pair unusable by its headers.
 
     Args:
         pair: the pair.
-        paediatric: take patients under 18 years. Those of unknown age count as adults.
+        pediatric: take patients under 18 years. Those of unknown age count as adults.
 
     Returns:
         The first cause found; None for a good pair.
     """
     for slice_ in (pair.low, pair.full):
-        problem = _slice_problem(slice_, paediatric)
+        problem = _slice_problem(slice_, pediatric)
         if problem is not None:
             return problem
     low, full = pair.low, pair.full
@@ -126,7 +126,7 @@ def header_problem(pair: CTPair, paediatric: bool = False) -> Problem | None:
     return None
 
 
-def _slice_problem(slice_: CTSlice, paediatric: bool) -> Problem | None:
+def _slice_problem(slice_: CTSlice, pediatric: bool) -> Problem | None:
     path = str(slice_.path)
     least, most = THICKNESS_LIMITS_MM
     if not slice_.is_hounsfield:
@@ -135,8 +135,8 @@ def _slice_problem(slice_: CTSlice, paediatric: bool) -> Problem | None:
         return Problem("wrong kernel", path, "it states no ConvolutionKernel.")
     if slice_.thickness is None or not least <= slice_.thickness <= most:
         return Problem("thickness", path, f"SliceThickness {_mm(slice_.thickness)}, not {least:g} to {most:g} mm.")
-    if slice_.age is not None and slice_.age < ADULT_YEARS and not paediatric:
-        return Problem("paediatric", path, f"the patient is under {ADULT_YEARS} years; --paediatric takes it.")
+    if slice_.age is not None and slice_.age < ADULT_YEARS and not pediatric:
+        return Problem("pediatric", path, f"the patient is under {ADULT_YEARS} years; --pediatric takes it.")
     return None
 
 

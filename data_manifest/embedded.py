@@ -37,6 +37,7 @@ from monai.data import NibabelReader
 from PIL import Image
 
 from ..atomic import atomic_path
+from ..renamed import renamed_arguments, renamed_attribute
 from ..transforms import LoadMedicalImage
 from ..transforms.file_types import is_dicom
 from .build import build_manifest
@@ -60,7 +61,7 @@ class EmbeddedImage:
         modality: see :class:`~noisewise.data_manifest.ManifestRecord`.
         subject: who or what was imaged.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        licence: as far as it is known.
+        license: as far as it is known.
         export: ``"no"``: the file is read where it is; ``"tiles"``: cut into tiles of 512 x 512 pixels; ``"slices"``:
             axial, coronal and sagittal slices of a volume. Exported files are exact copies of the stored values.
     """
@@ -70,9 +71,12 @@ class EmbeddedImage:
     modality: str
     subject: str
     split: str
-    licence: str
+    license: str
     export: str = "no"
 
+
+EmbeddedImage.licence = renamed_attribute("licence", "license")
+EmbeddedImage.__init__ = renamed_arguments(licence="license")(EmbeddedImage.__init__)
 
 IMAGES = (
     EmbeddedImage(
@@ -166,7 +170,7 @@ def build_embedded(out_dir: str | os.PathLike, progress: Callable[[int, int], No
                 "source": f"embedded_{DISTRIBUTIONS.get(image.package, image.package)}",
                 "subject": image.subject,
                 "split": image.split,
-                "licence": image.licence,
+                "license": image.license,
             }
             for file in exported
         ]

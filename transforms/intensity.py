@@ -8,6 +8,7 @@ data 0 to the 99.9th percentile. Nothing is clipped.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "RepeatGrayscaled",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "ToGrayLevelsd",
     "ToGreyLevelsd",
     "intensity_range",
     "negative_cause",
@@ -204,7 +206,7 @@ class RepeatGrayscaled(MapTransform):
         return d
 
 
-class ToGreyLevelsd(MapTransform):
+class ToGrayLevelsd(MapTransform):
     """Bring [0, 1] images to the 0..255 scale on which the metrics are defined: clip, multiply, round if 8-bit.
 
     Args:
@@ -226,3 +228,13 @@ class ToGreyLevelsd(MapTransform):
             levels = d[key].clip(0.0, 1.0) * 255.0
             d[key] = levels.round() if bool(d.get(self.eight_bit_key, False)) else levels
         return d
+
+
+class ToGreyLevelsd(ToGrayLevelsd):
+    """The earlier name of :class:`ToGrayLevelsd`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            "ToGreyLevelsd is now ToGrayLevelsd; the old name will be removed.", DeprecationWarning, stacklevel=2
+        )
+        super().__init__(*args, **kwargs)

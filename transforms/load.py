@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -145,6 +146,29 @@ def drop_equal_channels(image: MetaTensor) -> MetaTensor:
     return image
 
 
+class DicomReader(PydicomReader):
+    """DICOM through MONAI, safe in threads.
+
+    MONAI makes JSON of the header in a way that has pydicom refuse bad values meanwhile, for the whole process. Where
+    two threads do so at once, the second may take this for the usual state and leave it so.
+    """
+
+    lock = threading.Lock()
+
+    def _get_meta_dict(self, img: Any) -> dict:
+        with self.lock:
+            return super()._get_meta_dict(img)
+
+
+def _renew_lock() -> None:
+    DicomReader.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A data loader's process may be forked while a thread, which does not live on in it, holds the lock.
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class TiffReader(PILReader):
     """TIFF through ``tifffile``, which reads the 16-bit colour and float files that Pillow cannot."""
 
@@ -168,7 +192,7 @@ def _reader_for(path: str) -> ImageReader:
     if name.endswith(NIFTI_SUFFIXES):
         return NibabelReader()
     if os.path.isdir(path) or name.endswith(DICOM_SUFFIXES) or has_dicom_preamble(path):
-        return PydicomReader()
+        return DicomReader()
     raise ImageReadError(path, "not a PNG, JPEG, BMP, TIFF, NIfTI or DICOM file.")
 
 

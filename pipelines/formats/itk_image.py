@@ -84,15 +84,7 @@ def read_metaimage(path: Path, slice_axis: int | None = None) -> ImageStack:
 def read_nrrd(path: Path, slice_axis: int | None = None) -> ImageStack:
     """Read an NRRD, ``.nrrd``, or ``.nhdr`` with its data file.
 
-    Args:
-        path: the file; of two, the header.
-        slice_axis: see :func:`~noisewise.pipelines.formats.nifti.read_nifti`.
-
-    Returns:
-        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` for three 8-bit channels.
-
-    Raises:
-        FormatError: as :func:`read_metaimage`.
+    Arguments, result and errors are those of :func:`read_metaimage`.
     """
     return _read(Path(path), "NRRD", "NrrdImageIO", _nrrd_layout, slice_axis)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from noisewise.transforms import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
+from noisewise.transforms.load import DicomReader
 
 RNG = np.random.default_rng(0)
 # Rows x columns differ, so that a swap of the axes shows.
@@ -283,3 +284,15 @@ def test_drop_equal_channels():
 def test_other_dtypes(tmp_path):
     save_png(tmp_path / "a.png", GREY8)
     assert LoadMedicalImage(torch.float64)(tmp_path / "a.png").dtype == torch.float64
+
+
+def test_only_one_thread_at_a_time_makes_pydicom_strict(monkeypatch):
+    before, locked = pydicom.Dataset.to_json_dict, []
+
+    def to_json_dict(self, *args, **kwargs):
+        locked.append(DicomReader.lock.locked())
+        return before(self, *args, **kwargs)
+
+    monkeypatch.setattr(pydicom.Dataset, "to_json_dict", to_json_dict)
+    LoadMedicalImage()(get_testdata_file("CT_small.dcm"))
+    assert locked and all(locked)
