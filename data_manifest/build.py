@@ -71,7 +71,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Labels:
-    """What the lines say of every image, unless a table says otherwise; see :func:`build_manifest`."""
+    """The values of every line, unless a table gives others; see :func:`build_manifest`."""
 
     modality: str | None
     source: str
@@ -115,7 +115,7 @@ class _Rules:
 
 @dataclass
 class _Findings:
-    """What became of the files."""
+    """The lines made of the files, and the files without one."""
 
     records: list[ManifestRecord] = field(default_factory=list)
     unusable: list[Problem] = field(default_factory=list)
@@ -180,13 +180,13 @@ def build_manifest(
         every_nth: of a volume, take every n-th slice only.
         min_content: of a volume, leave out slices of which less than this part lies above 5 % of the intensity range.
         min_size: leave out images with fewer rows or columns.
-        skip_unusable: leave unusable files out, list them in :attr:`Manifest.skipped` and in the log, and go on.
+        skip_unusable: leave unusable files out, list them in :attr:`Manifest.skipped` and in the log, and continue.
         absolute: write absolute paths (see :meth:`Manifest.write`).
         workers: threads; by default one a core, eight at most.
         progress: called with (files done, files in all).
 
     Returns:
-        The manifest, sorted by path and slice (with a table: in its order); what was left out stands in its
+        The manifest, sorted by path and slice (with a table: in its order); what was left out is listed in its
         ``skipped``.
 
     Raises:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the full-dose partner of each low-dose CT slice by where it lies, and what their headers must agree on."""
+"""Finding the full-dose partner of each low-dose CT slice by its place, and checks that their headers agree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CTPair:
 
     @property
     def place(self) -> float:
-        """Place along the normal in millimetres."""
+        """Place along the normal in millimeters."""
         return float(self.low.position @ self.low.normal)
 
 
@@ -47,7 +47,7 @@ def is_placed(slice_: CTSlice) -> bool:
 
 
 def same_thickness(first: float | None, second: float | None) -> bool:
-    """Whether two thicknesses in millimetres are one; two unknown ones are."""
+    """Whether two thicknesses in millimeters are one; two unknown ones are."""
     if first is None or second is None:
         return first is second
     return abs(first - second) <= SAME_THICKNESS_MM
@@ -103,7 +103,7 @@ def _partner(low: CTSlice, here: list[CTSlice]) -> CTSlice | Problem | None:
 
 
 def header_problem(pair: CTPair, pediatric: bool = False) -> Problem | None:
-    """What makes a pair unusable by its headers.
+    """Find what makes the headers of a pair unusable.
 
     Args:
         pair: the pair.
@@ -141,7 +141,7 @@ def _slice_problem(slice_: CTSlice, pediatric: bool) -> Problem | None:
 
 
 def _geometry_cause(low: CTSlice, full: CTSlice) -> str | None:
-    """What of the low-dose slice differs from its partner's, in words before "of its partner"."""
+    """What differs between the low-dose slice and its partner, worded to precede "of its partner"."""
     if low.shape != full.shape:
         return f"{low.shape[0]} rows and {low.shape[1]} columns, not the {full.shape[0]} and {full.shape[1]}"
     if low.spacing is None or full.spacing is None:

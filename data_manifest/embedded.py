@@ -1,8 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded set: real images that come inside Python packages, so that everything runs without a download.
+"""The embedded set: real images inside Python packages, so that everything runs without a download.
 
-It shows that the software works and trains something small; it is far too small to judge or to tune a network with.
+It shows that the software works, and a small network can be trained on it. It is far too small to judge or tune one.
 
 What it holds, by modality and split (no subject is in two splits):
 
@@ -17,9 +17,9 @@ fundus     photograph of a retina, 4 tiles                none                  
 ========== ============================================== ===================================== ======================
 
 No package on PyPI ships dermoscopy, so there is **no skin image**: :func:`~noisewise.data_manifest.get_source` tells
-how to get HAM10000. The fundus photograph is there so that training meets another colour image.
+how to get HAM10000. The fundus photograph is there so that training sees another color image.
 
-The template is the mean of 152 heads and has next to no noise of its own; it is also smoother than any single scan.
+The template is the mean of 152 heads and has almost no noise; it is also smoother than any single scan.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ IMAGES = (
         "mri",
         "mni152",
         "train",
-        "MNI ICBM 152 2009a, copyright Louis Collins, McConnell Brain Imaging Centre, McGill University: free to use, "
+        "MNI ICBM 152 2009a, copyright Louis Collins, McConnell Brain Imaging Center, McGill University: free to use, "
         "copy, modify and distribute with this notice (check the MNI's site); nilearn package: BSD-3-Clause",
         "slices",
     ),

@@ -139,7 +139,7 @@ def build_low_dose_ct(
         license: license of the images.
         kernel: take this kernel only: ``"soft"``, ``"sharp"`` (see :func:`~noisewise.data_manifest.kernel_class`) or a
             name such as ``"B30f"``.
-        thickness: take this SliceThickness in millimetres only.
+        thickness: take this SliceThickness in millimeters only.
         every_nth: of each series, take every n-th pair only.
         subject_pattern: regular expression searched in the path below the folder; its first group is the subject, and
             must be the same for both doses.
@@ -225,7 +225,7 @@ def _find_files(folders: dict[str, Path]) -> tuple[list[_Source], list[Problem]]
 
 
 def _projections(path: Path) -> Problem:
-    return Problem("projections", str(path.parent), "projection data, no images.")
+    return Problem("projections", str(path.parent), "projection data, not images.")
 
 
 def _merge_projections(problems: list[Problem]) -> list[Problem]:
@@ -245,7 +245,7 @@ def _read(item: _Source, pattern: re.Pattern[str] | None, salt: str) -> _Found |
     if slice_.modality != "CT":
         return Problem("not CT", path, f"its Modality is '{slice_.modality}'.")
     if slice_.is_localizer:
-        return Problem("not CT", path, "a localizer, no slice.")
+        return Problem("not CT", path, "a localizer, not a slice.")
     if not is_placed(slice_):
         return Problem("geometry", path, "it states no ImagePositionPatient and ImageOrientationPatient.")
     try:

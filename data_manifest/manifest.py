@@ -65,7 +65,7 @@ class ManifestRecord:
         stored_dtype: dtype on file, such as ``"uint8"`` or ``"int16"``.
         intensity_min: the intensity, in the file's own unit, that maps to 0.
         intensity_max: the intensity that maps to 1.
-        channels: 1 (grey, also when the file holds three equal channels) or 3 (colour).
+        channels: 1 (gray, also when the file holds three equal channels) or 3 (color).
         height: number of rows.
         width: number of columns.
         target: path of the clean partner of a noisy image; empty otherwise. In a volume the same slice is meant.
@@ -238,10 +238,10 @@ class Manifest:
             split: ``"train"``, ``"val"`` or ``"test"``; None for all.
             modalities: names of modalities; None for all.
             sources: names of sources; None for all.
-            limit_per_modality: at most so many images of each modality, spread evenly over the manifest's order: the
-                same ones each time.
-            commercial_use: leave out images whose license says "NC" or "non-commercial", whatever modality they
-                are of. What their owners allow beyond that is for the reader to check.
+            limit_per_modality: the largest number of images of each modality, spread evenly over the manifest's order
+                and the same each time.
+            commercial_use: leave out images whose license says "NC" or "non-commercial", of any
+                modality. Check yourself what their owners allow beyond that.
             kernels: names of reconstruction kernels, for CT; None for all.
 
         Returns:
@@ -250,7 +250,7 @@ class Manifest:
         Raises:
             ManifestError: when no image fits, when one of several modalities, sources or kernels asked for has none,
                 or when commercial use is asked for and an image states no license; the message names the manifest
-                and what was asked for.
+                and the request.
         """
         if split is not None and split not in SPLITS:
             raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)}.")
@@ -308,7 +308,7 @@ class Manifest:
             for images that have a clean partner and ``kernel`` for those with a known one.
 
         Raises:
-            ManifestError: when no image fits, or when an image still lies behind a URL.
+            ManifestError: when no image fits, or when an image is still named by URL.
         """
         chosen = self.select(split, modalities, sources, limit_per_modality, commercial_use, kernels)
         for record in chosen:
@@ -330,7 +330,7 @@ class Manifest:
         """A checksum of the images, their splits and their intensity ranges, for experiment tracking.
 
         Returns:
-            64 hexadecimal digits; the same wherever the files lie and in whatever order the lines stand.
+            64 hexadecimal digits; they depend neither on the place of the files nor on the order of the lines.
         """
         lines = sorted(
             repr(tuple(v for k, v in dataclasses.asdict(r).items() if k not in NOT_IN_DIGEST))

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The public sources of images, as data: what they are, how to get them, how to build their manifests."""
+"""The public sources of images: what they hold, how to get them, and how to build their manifests."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ CLEARLY_NEGATIVE = -0.05
 
 
 def intensity_range(image: NdarrayOrTensor, stored_dtype: str, modality: str | None = None) -> tuple[float, float]:
-    """The intensities that stand for 0 and 1.
+    """Find the intensities that map to 0 and 1.
 
     Args:
         image: the image or the whole series, in its own unit (CT: HU).
@@ -102,9 +102,9 @@ class ScaleToUnitRanged(MapTransform):
 
     Args:
         keys: images to scale, each a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImage`.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
-        modality_key: where the modality stands, for items without a range.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
+        modality_key: the item's key for the modality, used without a range.
         allow_missing_keys: don't raise when a key is missing.
 
     Raises (of a call):
@@ -141,8 +141,8 @@ class ScaleFromUnitRanged(MapTransform):
 
     Args:
         keys: images to scale back.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
         allow_missing_keys: don't raise when a key is missing.
     """
 
@@ -166,7 +166,7 @@ class ScaleFromUnitRanged(MapTransform):
 
 
 class RepeatGrayscaled(MapTransform):
-    """Repeat one-channel images to ``channels`` channels, and note in the item that they are grey.
+    """Repeat one-channel images to ``channels`` channels, and note in the item that they are gray.
 
     The note lets the noise transforms share one draw over the copies: three copies with independent noise would be a
     much easier image.

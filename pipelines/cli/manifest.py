@@ -42,7 +42,7 @@ __all__ = ["app"]
 SHOWN = 20
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Manifests: which images there are, and which split each is in.")
+app = typer.Typer(no_args_is_help=True, help="Manifests: lists of images and the split of each.")
 console = Console()
 errors = Console(stderr=True)
 
@@ -75,13 +75,13 @@ def build(
     salt: SaltOption = "",
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV: file, and any of modality, source, subject, split, license, target, kernel."),
+        typer.Option(
+            help="CSV with a column file and any of modality, source, subject, split, license, target, kernel."
+        ),
     ] = None,
     include: Annotated[str, typer.Option(help="Shell pattern of the files to take.")] = "*",
-    exclude: Annotated[str | None, typer.Option(help="Shell pattern of the files to leave.")] = None,
-    offset: Annotated[
-        float | None, typer.Option(help="What was added to HU before CT was stored, such as 1024.")
-    ] = None,
+    exclude: Annotated[str | None, typer.Option(help="Shell pattern of the files to leave out.")] = None,
+    offset: Annotated[float | None, typer.Option(help="Offset added to HU before CT was stored, such as 1024.")] = None,
     intensity: Annotated[
         tuple[float, float] | None, typer.Option(help="Intensities that map to 0 and 1, in place of the rule.")
     ] = None,
@@ -133,7 +133,7 @@ def build(
 @app.command("low-dose-ct")
 def low_dose_ct(
     root: Annotated[
-        Path | None, typer.Argument(help="Folder of a Mayo collection, or any whose names tell full and low dose.")
+        Path | None, typer.Argument(help="Folder of a Mayo collection, or any whose names tell full from low dose.")
     ] = None,
     out: OutOption = ...,
     low: Annotated[Path | None, typer.Option(help="In place of the folder: low-dose DICOM files.")] = None,
@@ -208,11 +208,13 @@ def split(
 @app.command()
 def verify(
     manifest: ManifestArgument,
-    quick: Annotated[bool, typer.Option("--quick", help="Don't read the files, only look whether they exist.")] = False,
-    min_size: Annotated[int, typer.Option(help="Least side in pixels, such as the patch size.", min=0)] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only check that the files exist, without reading them.")
+    ] = False,
+    min_size: Annotated[int, typer.Option(help="Smallest side in pixels, such as the patch size.", min=0)] = 0,
     workers: WorkersOption = None,
 ) -> None:
-    """Check a manifest: missing, corrupt, duplicate, leaking, mismatched or too small images are named."""
+    """Check a manifest and name missing, corrupt, duplicate, leaking, mismatched or too small images."""
     with user_errors(), _progress("verifying") as progress:
         read = Manifest.read(manifest)
         if not len(read):
@@ -231,7 +233,7 @@ def fetch(
     folder: Annotated[Path, typer.Option(help="Where the images go.", show_default=False)],
     out: OutOption,
 ) -> None:
-    """Download the images of a manifest that are named by URL, and check their checksums."""
+    """Download the images that a manifest names by URL, and verify their checksums."""
     with user_errors(), _progress("fetching") as progress:
         fetched = fetch_manifest(manifest, folder, out, progress)
     _print_written(fetched, out)
@@ -246,7 +248,7 @@ def embedded(
         path = build_embedded(folder, progress)
         manifest = Manifest.read(path)
     _print_written(manifest, path)
-    console.print("No package ships dermoscopy, so there is no skin image: noisewise manifest sources ham10000")
+    console.print("No package ships dermoscopy, so there are no skin images; see: noisewise manifest sources ham10000")
 
 
 @app.command()

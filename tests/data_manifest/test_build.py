@@ -30,7 +30,7 @@ def test_flat_images_of_every_format(tmp_path, write_png, write_nifti):
     write_png(root / "p1" / "a.png")
     write_png(root / "p1" / "deep.png", shape=(30, 50), dtype="uint16")
     write_png(root / "p2" / "rgb.jpg", shape=(20, 60, 3))
-    write_png(root / "p2" / "grey.jpeg", shape=(20, 60))
+    write_png(root / "p2" / "gray.jpeg", shape=(20, 60))
     tifffile.imwrite(root / "p2" / "float.tif", np.random.default_rng(1).random((64, 32), dtype="float32"))
     write_nifti(root / "p3" / "flat.nii", np.random.default_rng(2).random((24, 36)).astype("float32"))
     (root / "notes.txt").write_text("no image")
@@ -43,7 +43,7 @@ def test_flat_images_of_every_format(tmp_path, write_png, write_nifti):
         "p1/a.png": ("uint8", 1, 40, 48, "p1"),
         "p1/deep.png": ("uint16", 1, 30, 50, "p1"),
         "p2/float.tif": ("float32", 1, 64, 32, "p2"),
-        "p2/grey.jpeg": ("uint8", 1, 20, 60, "p2"),
+        "p2/gray.jpeg": ("uint8", 1, 20, 60, "p2"),
         "p2/rgb.jpg": ("uint8", 3, 20, 60, "p2"),
         "p3/flat.nii": ("float32", 1, 36, 24, "p3"),
     }
@@ -57,9 +57,9 @@ def test_flat_images_of_every_format(tmp_path, write_png, write_nifti):
 
 
 def test_three_equal_channels_are_one(tmp_path):
-    grey = np.random.default_rng(0).integers(0, 256, (32, 40), dtype="uint8")
-    Image.fromarray(np.stack([grey] * 3, -1)).save(tmp_path / "equal.png")
-    Image.fromarray(np.stack([grey, grey, grey ^ 1], -1)).save(tmp_path / "tinted.png")
+    gray = np.random.default_rng(0).integers(0, 256, (32, 40), dtype="uint8")
+    Image.fromarray(np.stack([gray] * 3, -1)).save(tmp_path / "equal.png")
+    Image.fromarray(np.stack([gray, gray, gray ^ 1], -1)).save(tmp_path / "tinted.png")
     assert [r.channels for r in build_manifest(tmp_path, modality="xray")] == [1, 3]
 
 
@@ -169,7 +169,7 @@ def test_subject_from_pattern_folder_or_file(tmp_path, write_png):
     assert [r.subject for r in build_manifest(tmp_path, modality="mri", subject_pattern=r"(p\d+|\d)")] == ["1", "p7"]
     with pytest.raises(BuildError, match=r"does not match the path 'loose_1\.png'"):
         build_manifest(tmp_path, modality="mri", subject_pattern=r"(p\d+)/")
-    with pytest.raises(ManifestError, match="no regular expression"):
+    with pytest.raises(ManifestError, match="not a regular expression"):
         build_manifest(tmp_path, modality="mri", subject_pattern="(")
 
 

@@ -249,7 +249,7 @@ def test_what_is_just_allowed_is_taken(build_one, tags):
     assert len(build_one(tags, tags)) == 2
 
 
-def test_a_tenth_of_a_millimetre_is_the_same_place_and_padding_is_no_value(build_one):
+def test_a_tenth_of_a_millimeter_is_the_same_place_and_padding_is_no_value(build_one):
     image = phantom("full", 3)
     image[:12] = -2000
     padding = {"PixelPaddingValue": 2**16 - 976}
@@ -330,7 +330,7 @@ def test_choice_of_kernel_thickness_and_every_nth(challenge, write_slice, wish):
         ({"root": "nowhere"}, "nowhere: no such folder"),
         ({"root": ".", "every_nth": 0}, "every_nth is 0"),
         ({"root": "."}, "no DICOM file"),
-        ({"root": ".", "subject_pattern": "("}, "no regular expression"),
+        ({"root": ".", "subject_pattern": "("}, "not a regular expression"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, monkeypatch, arguments, message):

@@ -116,7 +116,7 @@ def test_a_bad_value_names_file_line_and_column(tmp_path, change, message):
     ("header", "message"),
     [
         (tuple(c for c in COLUMNS if c != "sha256"), "missing column 'sha256'"),
-        ((*COLUMNS, "colour"), "unknown column 'colour'"),
+        ((*COLUMNS, "color"), "unknown column 'color'"),
         ((*COLUMNS, "path"), "repeated column 'path'"),
     ],
 )

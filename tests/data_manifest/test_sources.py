@@ -43,9 +43,7 @@ def test_each_source_says_how_it_is_got(source):
     assert source.get or source.monai
     text = source.describe()
     assert source.build in text
-    assert (
-        f"noisewise manifest split {shlex.split(source.build)[shlex.split(source.build).index('--out') + 1]}" in text
-    )
+    assert f"noisewise manifest split {shlex.split(source.build)[shlex.split(source.build).index('--out') + 1]}" in text
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -60,7 +60,7 @@ def test_a_range_is_found_where_the_item_has_none():
     assert ScaleToUnitRanged("image")({"image": eight})["intensity_max"] == 255
 
 
-def test_grey_levels_are_rounded_only_for_eight_bit_data():
+def test_gray_levels_are_rounded_only_for_eight_bit_data():
     image = torch.tensor([[[-0.1, 0.5, 0.7501, 1.2]]])
     rounded = ToGrayLevelsd("image")({"image": image, "eight_bit": True})["image"]
     exact = ToGrayLevelsd("image")({"image": image, "eight_bit": False})["image"]
