@@ -3,7 +3,14 @@
 """MONAI transforms: reading, writing, intensities and noise. They know nothing of data sets or training."""
 
 from .ct_projection import KERNELS, ParallelBeam, ReconstructionKernel
-from .intensity import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd, intensity_range
+from .intensity import (
+    RepeatGrayscaled,
+    ScaleFromUnitRanged,
+    ScaleToUnitRanged,
+    ToGrayLevelsd,
+    ToGreyLevelsd,
+    intensity_range,
+)
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
 from .low_dose import (
     AIR_HU,
@@ -87,6 +94,7 @@ __all__ = [
     "SaveDenoisedd",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "ToGrayLevelsd",
     "ToGreyLevelsd",
     "denoised_path",
     "derive_seed",

@@ -8,6 +8,7 @@ data 0 to the 99.9th percentile. Nothing is clipped.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "RepeatGrayscaled",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "ToGrayLevelsd",
     "ToGreyLevelsd",
     "intensity_range",
     "negative_cause",
@@ -36,7 +38,7 @@ CLEARLY_NEGATIVE = -0.05
 
 
 def intensity_range(image: NdarrayOrTensor, stored_dtype: str, modality: str | None = None) -> tuple[float, float]:
-    """The intensities that stand for 0 and 1.
+    """Find the intensities that map to 0 and 1.
 
     Args:
         image: the image or the whole series, in its own unit (CT: HU).
@@ -100,9 +102,9 @@ class ScaleToUnitRanged(MapTransform):
 
     Args:
         keys: images to scale, each a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImage`.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
-        modality_key: where the modality stands, for items without a range.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
+        modality_key: the item's key for the modality, used without a range.
         allow_missing_keys: don't raise when a key is missing.
 
     Raises (of a call):
@@ -139,8 +141,8 @@ class ScaleFromUnitRanged(MapTransform):
 
     Args:
         keys: images to scale back.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
         allow_missing_keys: don't raise when a key is missing.
     """
 
@@ -164,7 +166,7 @@ class ScaleFromUnitRanged(MapTransform):
 
 
 class RepeatGrayscaled(MapTransform):
-    """Repeat one-channel images to ``channels`` channels, and note in the item that they are grey.
+    """Repeat one-channel images to ``channels`` channels, and note in the item that they are gray.
 
     The note lets the noise transforms share one draw over the copies: three copies with independent noise would be a
     much easier image.
@@ -204,7 +206,7 @@ class RepeatGrayscaled(MapTransform):
         return d
 
 
-class ToGreyLevelsd(MapTransform):
+class ToGrayLevelsd(MapTransform):
     """Bring [0, 1] images to the 0..255 scale on which the metrics are defined: clip, multiply, round if 8-bit.
 
     Args:
@@ -226,3 +228,13 @@ class ToGreyLevelsd(MapTransform):
             levels = d[key].clip(0.0, 1.0) * 255.0
             d[key] = levels.round() if bool(d.get(self.eight_bit_key, False)) else levels
         return d
+
+
+class ToGreyLevelsd(ToGrayLevelsd):
+    """The earlier name of :class:`ToGrayLevelsd`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            "ToGreyLevelsd is now ToGrayLevelsd; the old name will be removed.", DeprecationWarning, stacklevel=2
+        )
+        super().__init__(*args, **kwargs)

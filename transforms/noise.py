@@ -126,9 +126,7 @@ class RandMultiPatternNoise(RandomizableTransform):
         std = float(std) if self._do_transform else 0.0
         self.record = NoiseRecord(pattern, std, seed, self.protocol, False, self.clip, self.quantize)
 
-    def __call__(
-        self, img: NdarrayOrTensor, randomize: bool = True, grayscale: bool | None = None
-    ) -> NdarrayOrTensor:
+    def __call__(self, img: NdarrayOrTensor, randomize: bool = True, grayscale: bool | None = None) -> NdarrayOrTensor:
         """Corrupt.
 
         Args:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writing denoised images in the family of their input: same pixels, same orientation, same unit."""
+"""Writing denoised images in the format of their input, with the same size, orientation and unit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from monai.utils import convert_data_type
 from PIL import ExifTags, Image
 
 from ..atomic import atomic_path
-from .load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
+from .file_types import NIFTI_SUFFIXES, PIL_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXES, split_suffix
 
 __all__ = ["SaveDenoisedd", "denoised_path", "save_like_input", "write_nifti"]
 
-DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
-NIFTI_MILLIMETRES = 2
+NIFTI_MILLIMETERS = 2
 TIFF_ORIENTATION = 274
 
 logger = logging.getLogger(__name__)
@@ -42,18 +41,18 @@ def denoised_path(
         source: the input, a file or a folder that holds one DICOM series.
         output_dir: where outputs go.
         root_dir: the folder of all inputs; sub-folders below it are kept. Inputs elsewhere get none.
-        keep_suffix: keep the input's suffix in the name (``a_jpg_denoised.png``), where ``a.png`` lies beside.
+        keep_suffix: keep the input's suffix in the name (``a_jpg_denoised.png``), where ``a.png`` is there too.
 
     Returns:
         A path whose suffix names the output's format: ``.png`` for PNG, JPEG and BMP, the input's own for TIFF,
         ``.nii.gz`` for NIfTI and DICOM.
     """
-    # Not resolve(): a link's place in the folder is what the user sees, not its target's.
+    # Not resolve(): the user sees the place of a link, not that of its target.
     source = Path(os.path.abspath(source))
     below = Path()
     if root_dir is not None and source.is_relative_to(os.path.abspath(root_dir)):
         below = source.relative_to(os.path.abspath(root_dir)).parent
-    stem, suffix = _split_suffix(source)
+    stem, suffix = (source.name, "") if source.is_dir() else split_suffix(source.name)
     if suffix.endswith(PIL_SUFFIXES):
         extension = ".png"
     elif suffix.endswith(TIFF_SUFFIXES):
@@ -87,10 +86,10 @@ def save_like_input(
     """
     path = Path(path)
     family = denoised_path(meta["filename_or_obj"], "").name.lower()
-    writers = {(".png",): _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
+    writers = {PNG_SUFFIXES: _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
     suffixes, write = next(item for item in writers.items() if family.endswith(item[0]))
     if not path.name.lower().endswith(suffixes):
-        raise ValueError(f"{path}: what came from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
+        raise ValueError(f"{path}: an image from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another folder or ask to overwrite.")
     with atomic_path(path) as temporary:
@@ -102,7 +101,7 @@ def write_nifti(image: NdarrayOrTensor, meta: Mapping[str, Any], path: str | os.
     """Write an image of any format as NIfTI: float32, with the affine that it was read with.
 
     Args:
-        image: ``(C, X, Y)`` or ``(C, X, Y, Z)``; the channels of a colour image become the last axis.
+        image: ``(C, X, Y)`` or ``(C, X, Y, Z)``; the channels of a color image become the last axis.
         meta: as :class:`~noisewise.transforms.load.LoadMedicalImage` gives it.
         path: the output, ``.nii`` or ``.nii.gz``.
     """
@@ -120,7 +119,7 @@ def write_nifti(image: NdarrayOrTensor, meta: Mapping[str, Any], path: str | os.
     )
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETRES))
+    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETERS))
     image.to_filename(path)
 
 
@@ -131,7 +130,7 @@ class SaveDenoisedd(MapTransform):
         keys: the denoised image, in the input's intensity unit.
         output_dir: where outputs go.
         image_key: the input, a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImaged`: its meta data
-            name the file, its dtype and its affine, whatever became of the meta data on the way through a network.
+            name the file, its dtype and its affine, even where the network dropped its meta data.
         root_dir: the folder of all inputs; sub-folders below it are kept.
         path_key: where an item may state its output's path; otherwise :func:`denoised_path` makes one.
         overwrite: replace files that are there already.
@@ -168,16 +167,6 @@ class SaveDenoisedd(MapTransform):
         return d
 
 
-def _split_suffix(source: Path) -> tuple[str, str]:
-    """Only known suffixes are cut off: DICOM files are often named by a number with dots."""
-    name = source.name
-    if not source.is_dir():
-        for suffix in sorted(PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES + DICOM_SUFFIXES, key=len, reverse=True):
-            if name.lower().endswith(suffix) and len(name) > len(suffix):
-                return name[: -len(suffix)], suffix
-    return name, ""
-
-
 def _to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
         return array.astype(dtype)
@@ -186,7 +175,7 @@ def _to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _channel_last(array: np.ndarray) -> np.ndarray:
-    """(C, X, Y) to (X, Y), or (X, Y, C) for colour."""
+    """(C, X, Y) to (X, Y), or (X, Y, C) for color."""
     return array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
 
 

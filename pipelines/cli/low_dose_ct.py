@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from ...data_manifest import Manifest, build_embedded
+from ...listing import check_known
 from ...transforms.intensity import CT_RANGE
 from ..bundle.weights import WeightsError
 from ..denoising import Denoiser
@@ -165,9 +166,7 @@ def _chosen(only: list[str] | None, bm3d: bool) -> tuple[list[Method], list[str]
     """The methods, references and ready weights that were asked for."""
     methods = study_methods()
     known = [*REFERENCES, *READY, *(method.name for method in methods)]
-    unknown = sorted(set(only or ()) - set(known))
-    if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; there are {', '.join(known)}.")
+    check_known("method", only or (), known)
     wanted = [name for name in only or known if bm3d or name != "bm3d"]
     denoisers = {}
     for name in (name for name in READY if name in wanted):

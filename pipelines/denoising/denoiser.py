@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...listing import check_known
 from ..bundle.precision import has_native_bfloat16
 from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
 from ..engines.load import load_engine
@@ -71,10 +72,8 @@ class Denoiser:
         memory: int = DEFAULT_MEMORY,
         config: str | os.PathLike | None = None,
     ) -> None:
-        if engine not in ENGINES:
-            raise EngineError(f"no engine {engine!r}; there are {', '.join(ENGINES)}.")
-        if precision not in PRECISIONS:
-            raise EngineError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}.")
+        check_known("engine", engine, ENGINES, EngineError)
+        check_known("precision", precision, PRECISIONS, EngineError)
         if tile_size is not None and tile_size < 1:
             raise ValueError(f"tile_size must be at least 1, got {tile_size}.")
         self.model = load_model(os.fspath(model), None if config is None else os.fspath(config))

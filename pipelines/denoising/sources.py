@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ...data_manifest.discover import DICOM_SUFFIXES, is_dicom
+from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix
 from ..formats.dicom import group_dicom
 from ..formats.quiet import quiet_libraries
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
@@ -243,9 +243,7 @@ def _with_extras(found: Found, noise_map: bool, audit: bool) -> list[Source]:
 def _beside(source: Source, ending: str, extension: str | None = None, keep_suffix: bool = False) -> Path:
     """A name made of the first output's."""
     first = min(source.outputs)
-    # DICOM files are often named by numbers with dots, which are no suffixes.
-    suffix = suffix_of(first) or next((each for each in DICOM_SUFFIXES if first.name.lower().endswith(each)), "")
-    stem = first.name[: len(first.name) - len(suffix)]
+    stem, suffix = split_suffix(first.name, SUFFIXES + DICOM_SUFFIXES)
     if keep_suffix:
         stem += suffix.replace(".", "_")
     if extension is None:

@@ -10,7 +10,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import CenterSpatialCropd, Compose, EnsureTyped, MapTransform, SelectItemsd
 
-from ...transforms import LoadMedicalImaged, MultiPatternNoised, RepeatGrayscaled, ScaleToUnitRanged, ToGreyLevelsd
+from ...transforms import LoadMedicalImaged, MultiPatternNoised, RepeatGrayscaled, ScaleToUnitRanged, ToGrayLevelsd
 from .references.noise_level import TrueNoiseLeveld
 
 __all__ = ["AverageGrayscaled", "evaluation_postprocessing", "evaluation_preprocessing"]
@@ -82,4 +82,4 @@ def evaluation_postprocessing() -> Compose:
     Returns:
         A transform of items with ``image``, ``pred`` and ``label``.
     """
-    return Compose([AverageGrayscaled(keys="pred"), ToGreyLevelsd(keys=["image", "pred", "label"])])
+    return Compose([AverageGrayscaled(keys="pred"), ToGrayLevelsd(keys=["image", "pred", "label"])])

@@ -1,12 +1,21 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which function reads which file, by the end of its name."""
+"""The function that reads a file, chosen by the suffix of its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from ...transforms.file_types import (
+    BMP_SUFFIXES,
+    JPEG_SUFFIXES,
+    METAIMAGE_SUFFIXES,
+    NIFTI_SUFFIXES,
+    NRRD_SUFFIXES,
+    PNG_SUFFIXES,
+    TIFF_SUFFIXES,
+)
 from .checks import check_file
 from .itk_image import read_metaimage, read_nrrd
 from .nifti import read_nifti
@@ -16,22 +25,16 @@ from .tiff import read_tiff
 
 __all__ = ["SUFFIXES", "VOLUME_SUFFIXES", "read_stack", "suffix_of"]
 
-# The data of .mhd and .nhdr lie in a second file, which is never read by itself.
 _VOLUME_READERS: dict[str, Callable[..., ImageStack]] = {
-    ".nii.gz": read_nifti,
-    ".nii": read_nifti,
-    ".mha": read_metaimage,
-    ".mhd": read_metaimage,
-    ".nrrd": read_nrrd,
-    ".nhdr": read_nrrd,
+    **dict.fromkeys(NIFTI_SUFFIXES, read_nifti),
+    **dict.fromkeys(METAIMAGE_SUFFIXES, read_metaimage),
+    **dict.fromkeys(NRRD_SUFFIXES, read_nrrd),
 }
 _READERS: dict[str, Callable[..., ImageStack]] = {
-    ".png": read_png,
-    ".jpg": read_jpeg,
-    ".jpeg": read_jpeg,
-    ".bmp": read_bmp,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
+    **dict.fromkeys(PNG_SUFFIXES, read_png),
+    **dict.fromkeys(JPEG_SUFFIXES, read_jpeg),
+    **dict.fromkeys(BMP_SUFFIXES, read_bmp),
+    **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
     **_VOLUME_READERS,
 }
 _PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")

@@ -1,17 +1,16 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a file holds, in the one form that everything else works on: slices, and what their values mean."""
+"""The content of a file in the one form that everything else works on: slices, and the meaning of their values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-__all__ = ["FormatError", "ImageStack"]
+__all__ = ["Derivation", "DicomLayout", "FormatError", "ImageStack", "VolumeCut"]
 
 
 class FormatError(ValueError):
@@ -23,14 +22,65 @@ class FormatError(ValueError):
         self.cause = cause
 
 
+@dataclass(frozen=True)
+class VolumeCut:
+    """How a volume was cut into slices.
+
+    Attributes:
+        shape: of the volume, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, T)``.
+        axis: the axis along which it was cut, 0 for X, 1 for Y, 2 for Z.
+    """
+
+    shape: tuple[int, ...]
+    axis: int
+
+    def array_shape(self, color: bool) -> tuple[int, ...]:
+        """The shape of the array of all voxels, ``(T, Z, Y, X)``, or ``(T, Z, Y, X, 3)`` in color."""
+        full = (*self.shape, *(1,) * (4 - len(self.shape)))
+        return (*full[::-1], *((3,) if color else ()))
+
+
+@dataclass(frozen=True)
+class DicomLayout:
+    """How slices are spread over DICOM files.
+
+    Attributes:
+        frames: the number of frames of each file, in the order of the stack's paths.
+        unused_bits: for each file that has any, the bits above its stored values (old files keep overlays there), in
+            the shape of its pixels and in their places within each word.
+    """
+
+    frames: tuple[int, ...]
+    unused_bits: Mapping[Path, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How slices were denoised, for formats that say so (DICOM).
+
+    Attributes:
+        model: the name of the model.
+        weights: SHA-256 of its weights.
+        strength: from 0 (no change) to 1.
+        intensity_range: the real values of black and white, ``()`` for an image without contrast.
+        precision: of the computation, such as ``"float32"``.
+    """
+
+    model: str
+    weights: str
+    strength: float
+    intensity_range: tuple[float, ...]
+    precision: str
+
+
 @dataclass
 class ImageStack:
     """One image, volume or series as slices that are denoised one by one under one intensity mapping.
 
-    Values are kept as they are stored, so that what no denoiser touches comes back to the bit.
+    Values are kept as stored, so that untouched ones are written back bit for bit.
 
     Attributes:
-        slices: ``(N, H, W)`` grey or ``(N, H, W, 3)`` colour, the stored values in native byte order.
+        slices: ``(N, H, W)`` gray or ``(N, H, W, 3)`` color, the stored values in native byte order.
         paths: the files it came from; the first one names it in messages.
         write: writes denoised slices: called with the stack, the new slices (shape and dtype of ``slices``) and the
             output paths, which it puts in place atomically.
@@ -40,9 +90,16 @@ class ImageStack:
         modality: ``"ct"``, ``"mri"``, ...; None when the file does not say.
         stored_range: the lowest and highest value that the file can hold; the dtype's own when None. For DICOM that
             is what ``BitsStored`` allows.
-        frozen: ``(N, H, W)``, True where a pixel is no image (padding, an overlay) and stays as it is; None for none.
-        spacing: pixel distances (slice, row, column) in millimetres, None where unknown.
-        details: whatever the writer needs besides.
+        frozen: ``(N, H, W)``, True for pixels outside the image (padding, an overlay), which stay as they are; None
+            when there are none.
+        spacing: pixel distances (slice, row, column) in millimeters, None where unknown.
+        inverted: True where high values are black, as in DICOM's MONOCHROME1 and TIFF's MINISWHITE.
+        affine: ``(4, 4)``, maps voxel indices to millimeters from left to right, back to front and foot to head, as in
+            NIfTI. The indices are those of the volume, ``(X, Y, Z)``, or else ``(column, row, slice)``. None for
+            formats without a place in space.
+        cut: how the slices were cut from a volume; None when they were not.
+        dicom: which DICOM file holds which slices; None for other formats.
+        derivation: how the slices were denoised, set before they are written; None when unknown.
     """
 
     slices: np.ndarray
@@ -55,16 +112,20 @@ class ImageStack:
     stored_range: tuple[float, float] | None = None
     frozen: np.ndarray | None = None
     spacing: tuple[float, float, float] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    inverted: bool = False
+    affine: np.ndarray | None = None
+    cut: VolumeCut | None = None
+    dicom: DicomLayout | None = None
+    derivation: Derivation | None = None
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name that messages use."""
         return str(self.paths[0]) if len(self.paths) == 1 else str(self.paths[0].parent)
 
     @property
     def eight_bit(self) -> bool:
-        """Whether the stored values are 8-bit grey levels."""
+        """Whether the stored values are 8-bit gray levels."""
         return self.slices.dtype == np.uint8
 
     def real(self, index: int | slice = slice(None)) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
+from ...listing import check_known
 from ..bundle.config import root_cause
 from ..evaluation import REFERENCES, reference_methods
 from .budget import differences
@@ -93,9 +94,7 @@ def score_methods(
     setup = setup or ScoringSetup()
     references = list(dict.fromkeys([*TABLE_REFERENCES, *REFERENCES]))
     known = [*references, *(method.name for method in methods), *SHIPPED]
-    unknown = [name for name in only or () if name not in known]
-    if unknown:
-        raise MethodError(f"no method {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    check_known("method", only or (), known, MethodError)
     folder = scores_folder(output, setup.protocol)
     _check_setup(folder, setup, manifest)
     tasks: dict[str, Callable[[], dict[str, Any]]] = {

@@ -12,10 +12,10 @@ import numpy as np
 from pydicom import FileDataset
 
 from ..checks import check_values, reading
-from ..stack import FormatError, ImageStack
+from ..stack import DicomLayout, FormatError, ImageStack
 from .file import read_dataset
-from .geometry import frame_planes, order_planes, plane_spacing
-from .pixels import check_image, decode_pixels, frame_count, stored_limits
+from .geometry import affine_of, frame_planes, order_planes, plane_spacing
+from .pixels import check_image, decode_pixels, frame_count, stored_range_of
 from .series import DicomGroups, group_dicom
 from .values import modality_of, padding_mask, rescale_of, split_unused_bits, unit_of
 from .writer import write_dicom
@@ -43,13 +43,12 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         allow_gaps: whether slices may be missing between others, as where some files could not be read.
 
     Returns:
-        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` RGB (what is coded as YBR is converted). The slices of a
+        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` RGB (YBR is converted). The slices of a
         series are sorted along their normal, or by InstanceNumber where they do not say where they lie, and ``paths``
-        with them; frames keep their order. ``frozen`` marks padding. In ``details``: ``"inverted"``, True where the
-        lowest value is white (MONOCHROME1); ``"frames"``, the number of frames of each file.
+        with them; frames keep their order. ``frozen`` marks padding; ``inverted`` is True for MONOCHROME1.
 
     Raises:
-        FormatError: when a file is damaged, is no image or of an unsupported kind, or when the files are not one
+        FormatError: when a file is damaged, is not an image or of an unsupported kind, or when the files are not one
             series of parallel, equally sampled slices without gaps and doubles.
     """
     paths = [Path(path) for path in paths]
@@ -83,6 +82,8 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
             unused[path] = above
         begin += count
     check_values(paths[0], slices)
+    planes = [plane for each in planes for plane in each]
+    spacing = plane_spacing(planes)
     slope, intercept = (np.array(values) for values in zip(*scale))
     return ImageStack(
         slices,
@@ -92,14 +93,12 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         intercept=_one_or_all(intercept),
         unit=unit_of(first),
         modality=modality_of(first),
-        stored_range=stored_limits(first),
+        stored_range=stored_range_of(first),
         frozen=frozen,
-        spacing=plane_spacing([plane for each in planes for plane in each]),
-        details={
-            "inverted": first.PhotometricInterpretation == "MONOCHROME1",
-            "frames": counts,
-            "unused_bits": unused,
-        },
+        spacing=spacing,
+        inverted=first.PhotometricInterpretation == "MONOCHROME1",
+        affine=affine_of(planes, spacing),
+        dicom=DicomLayout(tuple(counts), unused),
     )
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which DICOM files of a folder belong together, and which are no images at all."""
+"""Which DICOM files of a folder belong together, and which are not images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from ....data_manifest.discover import series_key
 from ..stack import FormatError
 from .file import read_dataset
 from .geometry import Plane, plane_of
@@ -54,12 +55,12 @@ TAGS = (
 
 @dataclass
 class DicomGroups:
-    """What :func:`group_dicom` found; iterating over it gives the groups.
+    """The result of :func:`group_dicom`; iterating over it gives the groups.
 
     Attributes:
         groups: files that are denoised together, sorted by name, each for
             :func:`~noisewise.pipelines.formats.dicom.read_dicom`.
-        no_images: DICOM files that are no images, such as reports, and why.
+        no_images: DICOM files that are not images, such as reports, and why.
     """
 
     groups: list[list[Path]] = field(default_factory=list)
@@ -75,15 +76,15 @@ class DicomGroups:
 def group_dicom(paths: Iterable[Path]) -> DicomGroups:
     """Put together the DICOM files that are denoised under one intensity mapping.
 
-    These are the files of one folder and one series of a study, but for
+    These are the files of one folder and one series of a study, except for
 
-    * files of several frames, and pictures that do not say where they lie (ultrasound, projections), which stand
-      alone;
+    * files of several frames, and pictures that do not say where they lie (ultrasound, projections), each a group of
+      its own;
     * localizers, which are one series of slices in several directions and become one group a direction;
     * series of several volumes (echoes, phases, b-values) under one number, which become one group a volume, where
       one attribute tells the volumes apart.
 
-    Files that cannot be read, or do not say what they are, stand alone, for the reader to name with their cause.
+    Files that cannot be read, or do not say what they are, are groups of their own, so that the reader reports them.
 
     Args:
         paths: files with DICOM's preamble or name.
@@ -109,11 +110,10 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
 
 
 def _series_key(path: Path, header: Dataset) -> tuple:
-    plane, number = plane_of(header), str(header.get("SeriesInstanceUID") or "")
+    plane, key = plane_of(header), series_key(path, header)
     sectional = plane.is_placed or header.get("Modality") in SECTIONAL
-    if not number or not sectional or frame_count(header) > 1:
+    if key is None or not sectional or frame_count(header) > 1:
         return (path,)
-    key = (path.parent, str(header.get("StudyInstanceUID")), number)
     if "LOCALIZER" in (header.get("ImageType") or ()):
         return (*key, header.get("Rows"), header.get("Columns"), plane.pixel_spacing, _direction(plane))
     return key

@@ -40,8 +40,8 @@ def voxels(path: Path) -> np.ndarray:
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
 
 
-def make(path: Path, array, compress=False, spacing=None, colour=False, **metadata) -> Path:
-    image = SimpleITK.GetImageFromArray(array, isVector=colour)
+def make(path: Path, array, compress=False, spacing=None, color=False, **metadata) -> Path:
+    image = SimpleITK.GetImageFromArray(array, isVector=color)
     if image.GetDimension() == 3:
         image.SetDirection(ROTATION)
         image.SetOrigin((1, 2, 3.5))
@@ -113,7 +113,7 @@ def test_shapes(tmp_path, suffix, shape, axis, expected):
     stack = read(path, slice_axis=axis)
     assert stack.slices.shape == expected
     volume = voxels(path).reshape((1,) * (4 - len(shape)) + shape)
-    cut = 3 - stack.details["slice_axis"]
+    cut = 3 - stack.cut.axis
     for number in range(len(stack.slices)):
         time, index = divmod(number, volume.shape[cut])
         np.testing.assert_array_equal(stack.slices[number], np.take(volume[time], index, cut - 1))
@@ -124,15 +124,15 @@ def test_shapes(tmp_path, suffix, shape, axis, expected):
 @pytest.mark.parametrize(("spacing", "axis"), [((1, 1, 3), 2), ((3, 1, 1), 0), ((1, 3, 1), 1), ((2, 2, 2), 2)])
 def test_slices_are_cut_across_the_coarsest_axis(tmp_path, suffix, spacing, axis):
     stack = read(make(tmp_path / f"a{suffix}", noise((4, 5, 6)), spacing=spacing))
-    assert stack.details["slice_axis"] == axis
+    assert stack.cut.axis == axis
     assert stack.spacing[0] == pytest.approx(spacing[axis])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("shape", [(5, 6, 3), (4, 5, 6, 3)])
-def test_colour(tmp_path, suffix, shape):
+def test_color(tmp_path, suffix, shape):
     array = noise(shape, "uint8")
-    path = make(tmp_path / f"a{suffix}", array, colour=True)
+    path = make(tmp_path / f"a{suffix}", array, color=True)
     stack = read(path)
     np.testing.assert_array_equal(stack.slices, array.reshape(-1, 5, 6, 3))
     check(path)
@@ -186,8 +186,8 @@ def test_big_endian_metaimage(tmp_path, compress):
 
 
 @pytest.mark.parametrize("kind", ["RGB-color", "vector"])
-def test_kinds_of_nrrd_colours_are_kept(tmp_path, kind):
-    path = make(tmp_path / "a.nrrd", noise((5, 6, 3), "uint8"), colour=True)
+def test_kinds_of_nrrd_colors_are_kept(tmp_path, kind):
+    path = make(tmp_path / "a.nrrd", noise((5, 6, 3), "uint8"), color=True)
     path.write_bytes(path.read_bytes().replace(b"kinds: vector", f"kinds: {kind}".encode()))
     check(path)
     assert f"kinds: {kind} domain domain".encode() in (tmp_path / "out" / "a.nrrd").read_bytes()
@@ -258,10 +258,10 @@ def with_nan(path):
 
 
 def vectors(path):
-    make(path, noise((5, 6, 3), "float32"), colour=True)
+    make(path, noise((5, 6, 3), "float32"), color=True)
 
 
-def colours_last(path):
+def colors_last(path):
     text = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 6 5 3\nkinds: domain domain RGB-color\nencoding: raw\n\n"
     path.write_bytes(text.encode() + noise((3, 5, 6), "uint8").tobytes())
 
@@ -279,7 +279,7 @@ def colours_last(path):
         ("a.nrrd", with_nan, "1 of 120 values are NaN"),
         ("a.mha", vectors, "three channels"),
         ("a.nrrd", vectors, "three channels"),
-        ("a.nrrd", colours_last, "colours are not the first axis"),
+        ("a.nrrd", colors_last, "colors are not the first axis"),
         ("a.mha", changed(b"BinaryData = True", b"BinaryData = False"), "text"),
         ("a.mhd", changed(b"ElementDataFile = a.raw", b"ElementDataFile = LIST"), "several files"),
         ("a.mhd", changed(b"ElementDataFile", b"HeaderSize = 9\nElementDataFile"), "HeaderSize"),
@@ -287,8 +287,8 @@ def colours_last(path):
         ("a.nrrd", changed(b"encoding: raw", b"encoding: raw\nbyte skip: 3"), "skip"),
         ("a.nhdr", changed(b"data file: a.raw", b"data file: a%d.raw 1 4 1"), "several files"),
         ("a.nrrd", changed(b"sizes: 6 5 4", b"sizes: 6 five"), "damaged"),
-        ("a.mha", lambda path: path.write_bytes(b"words " * 99), "no MetaImage"),
-        ("a.nrrd", lambda path: path.write_bytes(b"words " * 99), "no NRRD"),
+        ("a.mha", lambda path: path.write_bytes(b"words " * 99), "not a MetaImage"),
+        ("a.nrrd", lambda path: path.write_bytes(b"words " * 99), "not an NRRD"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(tmp_path, name, write, cause):

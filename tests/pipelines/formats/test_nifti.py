@@ -95,7 +95,7 @@ def test_shapes(tmp_path, shape, axis, expected):
     stack = read_nifti(path, axis)
     assert stack.slices.shape == expected
     volumes = stored(path).reshape(*shape, *(1,) * (5 - len(shape)))[..., 0]
-    cut = stack.details["slice_axis"]
+    cut = stack.cut.axis
     for number in range(len(stack.slices)):
         time, index = divmod(number, volumes.shape[cut])
         np.testing.assert_array_equal(stack.slices[number], np.take(volumes[..., time], index, cut).T)
@@ -110,13 +110,13 @@ def test_shapes(tmp_path, shape, axis, expected):
 )
 def test_slices_are_cut_across_the_coarsest_axis(tmp_path, zooms, axis):
     stack = read_nifti(make(tmp_path / "a.nii", noise((7, 6, 5)), zooms, xyzt_units=2))
-    assert stack.details["slice_axis"] == axis
+    assert stack.cut.axis == axis
     row, column = [other for other in (2, 1, 0) if other != axis]
     np.testing.assert_allclose(stack.spacing, (zooms[axis], zooms[row], zooms[column]), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(0, None), (1, 1000), (2, 1), (3, 0.001)])
-def test_spacing_is_in_millimetres_where_the_unit_is_known(tmp_path, unit, factor):
+def test_spacing_is_in_millimeters_where_the_unit_is_known(tmp_path, unit, factor):
     spacing = read_nifti(make(tmp_path / "a.nii", noise((7, 6, 5)), (1, 2, 4), xyzt_units=unit)).spacing
     assert spacing == (None if factor is None else pytest.approx((4 * factor, 2 * factor, factor)))
 
@@ -178,7 +178,7 @@ def test_big_endian_files_stay_so(tmp_path, dtype):
 
 @pytest.mark.parametrize("shape", [(7, 6), (7, 6, 5), (7, 6, 5, 2)])
 @pytest.mark.parametrize("axis", [None, 1])
-def test_colour(tmp_path, shape, axis):
+def test_color(tmp_path, shape, axis):
     array = noise((*shape, 3), "uint8")
     path = tmp_path / "a.nii.gz"
     nibabel.save(nibabel.Nifti1Image(array.view(RGB)[..., 0], AFFINE), path)
@@ -213,7 +213,7 @@ def test_nibabels_own_files(tmp_path, name):
     for axis in (None, 0):
         assert content(rewrite(path, slice_axis=axis)) == content(path)
     real = image.get_fdata().reshape(*image.shape, *(1,) * (4 - image.ndim))
-    cut = stack.details["slice_axis"]
+    cut = stack.cut.axis
     np.testing.assert_allclose(stack.real(1), np.take(real[..., 0], 1, cut).T, rtol=1e-6)
     np.testing.assert_allclose(stack.real(-1), np.take(real[..., -1], -1, cut).T, rtol=1e-6)
 
@@ -251,8 +251,8 @@ def rgba(path):
         ("a.nii", lambda path: make(path, noise((7,))), "shape"),
         ("a.nii", lambda path: make(path, noise((7, 0, 5))), "no pixels|cannot be read"),
         ("a.nii", rgba, "RGBA"),
-        ("a.nii", lambda path: path.write_bytes(b"words " * 200), "no NIfTI"),
-        ("a.nii.gz", lambda path: path.write_bytes(b"words " * 200), "no NIfTI"),
+        ("a.nii", lambda path: path.write_bytes(b"words " * 200), "not a NIfTI"),
+        ("a.nii.gz", lambda path: path.write_bytes(b"words " * 200), "not a NIfTI"),
         ("a.nii", lambda path: path.write_bytes(Path(data_path, "row_major.dconn.nii").read_bytes()), "Cifti2"),
     ],
 )
