@@ -18,7 +18,7 @@ import torch
 from noisewise.pipelines.evaluation import evaluation_items, evaluation_preprocessing
 from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.pipelines.reproduce.published import PATTERNS
-from noisewise.pipelines.reproduce.study import load_network
+from noisewise.pipelines.reproduce.report import load_network
 from noisewise.transforms import MultiPatternNoised
 
 PROTOCOLS = ("physical", "author_code")

@@ -15,7 +15,7 @@ from ...data_manifest import kernel_class
 from .detectability import area_under_curve, hotelling_observer, laguerre_gauss_channels
 from .lesions import cut_around, disk_signal, gaussian_transfer, insert_signal
 from .regions import flat_regions
-from .study import Pair
+from .folds import Pair
 
 __all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "PairDenoiser", "lesion_study"]
 
@@ -52,7 +52,7 @@ def lesion_study(
     the mean around the lesion is taken off, so that organs of different HU are no noise.
 
     Args:
-        pairs: such as :func:`~noisewise.pipelines.low_dose_ct.study.read_pair` of a manifest's records, read one by
+        pairs: such as :func:`~noisewise.pipelines.low_dose_ct.folds.read_pair` of a manifest's records, read one by
             one. The kernel's class (:func:`~noisewise.data_manifest.kernel_class`) sorts them.
         denoisers: by name, functions from a pair to the denoised low dose ``(H, W)`` in HU; they are given the pair
             with lesions and without. The pair tells patient and kernel, so that a fold's own network can be taken.

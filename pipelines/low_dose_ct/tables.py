@@ -38,7 +38,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Means and standard deviations over slices.
 
     Args:
-        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.study.read_rows`).
+        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.rows.read_rows`).
 
     Returns:
         One dictionary for each method, kernel and patient, and for all patients together (``"all"``): ``method``,

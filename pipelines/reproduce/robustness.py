@@ -24,7 +24,7 @@ from ..evaluation import (
     summarize,
 )
 from ..evaluation.conditions import expand_conditions
-from .study import cell, evaluate_into, load_network, setup_lines, write_report
+from .report import cell, evaluate_into, load_network, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]
 

@@ -19,7 +19,7 @@ from ..bundle.config import root_cause
 from ..evaluation import REFERENCES, reference_methods
 from .budget import differences
 from .methods import Method, MethodError
-from .study import evaluate_into
+from .report import evaluate_into
 from .training import RowResult, read_marker, row_folder
 
 __all__ = ["SHIPPED", "TABLE_REFERENCES", "ScoringSetup", "score_methods", "scores_folder"]

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from noisewise.pipelines.low_dose_ct.lesion_study import lesion_study
-from noisewise.pipelines.low_dose_ct.study import Pair
+from noisewise.pipelines.low_dose_ct.folds import Pair
 
 SETTINGS = {"square_px": 25, "diameter_mm": 4.0, "draws": 50}
 

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from noisewise.data_manifest import build_manifest
-from noisewise.pipelines.low_dose_ct.picture import draw_low_dose, read_normal_dose
+from noisewise.pipelines.low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
 
 
 @pytest.fixture
