@@ -16,11 +16,11 @@ from ..bundle.weights import WeightsError
 from ..denoising import Denoiser
 from ..denoising.models import CT_MODEL, DEFAULT_MODEL
 from ..low_dose_ct.calibration import calibrate
-from ..low_dose_ct.lesion_study import lesion_study
 from ..low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
+from ..low_dose_ct.folds import fold_denoisers, read_pair, score_folds, study_methods, train_folds
+from ..low_dose_ct.lesion_study import lesion_study
 from ..low_dose_ct.references import REFERENCES
 from ..low_dose_ct.rows import read_rows
-from ..low_dose_ct.folds import fold_denoisers, read_pair, score_folds, study_methods, train_folds
 from ..low_dose_ct.tables import write_lesion_tables, write_tables
 from ..reproduce.budget import parse_settings
 from ..reproduce.methods import Method, choose_methods

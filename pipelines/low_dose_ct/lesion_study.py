@@ -13,9 +13,9 @@ import numpy as np
 
 from ...data_manifest import kernel_class
 from .detectability import area_under_curve, hotelling_observer, laguerre_gauss_channels
+from .folds import Pair
 from .lesions import cut_around, disk_signal, gaussian_transfer, insert_signal
 from .regions import flat_regions
-from .folds import Pair
 
 __all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "PairDenoiser", "lesion_study"]
 

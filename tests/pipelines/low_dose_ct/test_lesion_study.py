@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from noisewise.pipelines.low_dose_ct.lesion_study import lesion_study
 from noisewise.pipelines.low_dose_ct.folds import Pair
+from noisewise.pipelines.low_dose_ct.lesion_study import lesion_study
 
 SETTINGS = {"square_px": 25, "diameter_mm": 4.0, "draws": 50}
 
