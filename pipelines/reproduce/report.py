@@ -1,75 +1,17 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the studies of given weights share: one evaluation into a folder, and figures in Markdown."""
+"""Markdown and files that the reports of the comparison and its studies share."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from torch import nn
 
 from ...atomic import write_text_atomically
-from ...bundles import bundle_path
-from ..bundle.config import network_from_config, root_cause
-from ..bundle.weights import load_weights
-from ..evaluation import crop_in_words, read_scores
-from ..evaluation.run import run_evaluation
+from ..evaluation import crop_in_words
 
-__all__ = ["cell", "evaluate_into", "load_network", "setup_lines", "write_report"]
-
-
-def evaluate_into(
-    folder: str | os.PathLike, manifest: str | os.PathLike, config: str | os.PathLike | None = None, **overrides: Any
-) -> pd.DataFrame:
-    """Run the bundle's evaluation; what the folder holds already is not computed again.
-
-    Args:
-        folder: the folder of the scores.
-        manifest: manifest of the images.
-        config: file with the ``network_def`` of the network; the bundle's own network when None.
-        overrides: further keys of the bundle's ``evaluate.yaml``.
-
-    Returns:
-        All rows of the folder; see :func:`~noisewise.pipelines.evaluation.read_scores`.
-
-    Raises:
-        ValueError: when the manifest, the weights, the config or a condition is not valid, or the folder holds scores
-            of another setup.
-        ImportError: when a reference's package is not installed.
-    """
-    overrides = {key: value for key, value in overrides.items() if key != "device" or value is not None}
-    if config is not None:
-        overrides["network_def"] = network_from_config(config)
-    overrides |= {"bundle_root": str(bundle_path("multimodal_denoising")), "picture": None, "track": False}
-    try:
-        table = run_evaluation({"manifest": str(manifest), "output_dir": str(folder), **overrides})
-    except Exception as error:
-        cause = root_cause(error)
-        if isinstance(cause, (ValueError, OSError, ImportError)):
-            raise cause from error
-        raise
-    return read_scores(table.scores_path)
-
-
-def load_network(weights: str | os.PathLike, config: str | os.PathLike | None = None) -> tuple[nn.Module, str]:
-    """Build a network and load its weights.
-
-    Args:
-        weights: the file.
-        config: file with the ``network_def``; the bundle's own network when None.
-
-    Returns:
-        The network and the weights' SHA-256.
-
-    Raises:
-        ValueError: when one of the files cannot be used; the message names it.
-    """
-    bundle = bundle_path("multimodal_denoising")
-    network = network_from_config(bundle / "configs" / "evaluate.yaml" if config is None else config)
-    return network, load_weights(network, weights)
+__all__ = ["cell", "setup_lines", "write_report"]
 
 
 def cell(value: float | None, digits: int = 2, signed: bool = False) -> str:

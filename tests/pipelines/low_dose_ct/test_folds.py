@@ -62,7 +62,9 @@ def test_scores_are_kept_and_replaced_when_weights_change(pairs, tmp_path):
 
     def score(model, references=("quarter_dose", "wiener")):
         said.clear()
-        return folds.score_folds(pairs, tmp_path, [], references, {"shipped": model}, report=said.append)
+        return folds.score_folds(
+            pairs, tmp_path, folds.ComparedDenoisers([], references, {"shipped": model}), report=said.append
+        )
 
     rows = read_rows(score(model))
     assert len(said) == 9 and len(rows) == 3 * 6
@@ -84,7 +86,8 @@ def test_scores_are_kept_and_replaced_when_weights_change(pairs, tmp_path):
 
 def test_methods_that_are_not_trained_are_named(pairs, tmp_path):
     said: list[str] = []
-    folds.score_folds(pairs, tmp_path, folds.study_methods()[:1], ["quarter_dose"], report=said.append)
+    compared = folds.ComparedDenoisers(folds.study_methods()[:1], ["quarter_dose"])
+    folds.score_folds(pairs, tmp_path, compared, report=said.append)
     assert "tuned: not trained without P2; left out" in said
 
 
