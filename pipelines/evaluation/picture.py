@@ -17,7 +17,7 @@ from monai.metrics import SSIMMetric
 
 from ...atomic import atomic_path
 from ..metrics import CappedPSNRMetric
-from .scores import PSNR_CAP
+from ..metrics.scores import PSNR_CAP
 
 __all__ = ["PictureRow", "error_map", "picture_grid", "quality_text", "save_figure", "show_image"]
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...transforms.noise_models import PROTOCOLS
+from ..metrics.scores import PSNR_CAP, SCORES
 from .markdown import crop_in_words, markdown_table
-from .scores import PSNR_CAP, SCORES
 
 __all__ = ["AVERAGE", "summarize", "summary_markdown", "summary_metrics"]
 

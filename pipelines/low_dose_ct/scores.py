@@ -12,7 +12,7 @@ from monai.metrics.regression import RegressionMetric
 from numpy.typing import ArrayLike
 
 from ..metrics import CappedPSNRMetric, StructuralSimilarity, VIFPMetric
-from ..metrics.inputs import check_positive
+from ..metrics.base import check_positive
 from .edges import edge_response, find_edges
 from .inputs import as_slices
 from .noise_power import residual_noise_std

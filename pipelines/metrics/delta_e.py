@@ -10,7 +10,7 @@ import torch
 from monai.metrics.regression import RegressionMetric
 from monai.utils import MetricReduction
 
-from .inputs import check_positive, to_float64
+from .base import check_positive, to_float64
 
 __all__ = ["DeltaEMetric", "ciede2000", "rgb_to_lab"]
 

@@ -14,8 +14,8 @@ from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.metrics import SSIMMetric
 from monai.utils import MetricReduction
 
+from .base import check_positive
 from .delta_e import DeltaEMetric
-from .inputs import check_positive
 from .psnr import CappedPSNRMetric
 from .vifp import VIFPMetric
 

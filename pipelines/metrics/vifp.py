@@ -8,7 +8,7 @@ import torch
 from monai.metrics.regression import RegressionMetric
 from monai.utils import MetricReduction
 
-from .inputs import check_positive, to_float64
+from .base import check_positive, to_float64
 
 __all__ = ["VIFPMetric"]
 

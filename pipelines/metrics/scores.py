@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from monai.handlers import MeanSquaredError, from_engine
 from monai.handlers.ignite_metric import IgniteMetricHandler
 
-from ..metrics import VIFP, CappedPeakSignalToNoiseRatio, DeltaE, StructuralSimilarity
+from .handlers import VIFP, CappedPeakSignalToNoiseRatio, DeltaE, StructuralSimilarity
 
 __all__ = ["PSNR_CAP", "SCORES", "Score", "evaluation_metrics"]
 
