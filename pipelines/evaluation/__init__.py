@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation: denoisers scored over modality, noise pattern and standard deviation, with tables and pictures."""
 
-from ..metrics.scores import SCORES, Score, evaluation_metrics
+from ..metrics import SCORES, Score, evaluation_metrics
 from .evaluator import ComparisonEvaluator
 from .examples import draw_examples, median_images
 from .items import evaluation_items

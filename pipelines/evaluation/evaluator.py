@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import Subset
 
 from ..bundle.inferer import DenoisingInferer
-from ..metrics.scores import SCORES, evaluation_metrics
+from ..metrics import SCORES, evaluation_metrics
 from .network_digest import network_digest
 from .score_table import ScoreTable
 from .transforms import evaluation_postprocessing

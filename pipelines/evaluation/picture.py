@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from monai.metrics import SSIMMetric
 
 from ...atomic import atomic_path
-from ..metrics import CappedPSNRMetric
-from ..metrics.scores import PSNR_CAP
+from ..metrics import SCORES
 
 __all__ = ["PictureRow", "error_map", "picture_grid", "quality_text", "save_figure", "show_image"]
 
@@ -140,9 +138,9 @@ def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> No
 
 def quality_text(image: torch.Tensor, clean: torch.Tensor) -> str:
     """PSNR and SSIM in words, of two images ``(C, X, Y)``, 0..255."""
-    psnr = CappedPSNRMetric(max_val=255, cap=PSNR_CAP)(image[None], clean[None])
-    ssim = SSIMMetric(spatial_dims=2, data_range=255)(image[None].float(), clean[None].float())
-    return f"{float(psnr):.2f} dB / {float(ssim):.4f}"
+    pair = image[None].float(), clean[None].float()
+    psnr, ssim = (float(SCORES[name].metric(255)(*pair)) for name in ("psnr", "ssim"))
+    return f"{psnr:.2f} dB / {ssim:.4f}"
 
 
 def save_figure(figure: Figure, path: Path, dots_per_inch: int) -> Path:

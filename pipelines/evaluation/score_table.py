@@ -17,7 +17,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from ...atomic import write_text_atomically
-from ..metrics.scores import SCORES
+from ..metrics import SCORES
 from .summary import summarize, summary_markdown
 
 __all__ = ["ScoreTable", "ScoreTableError", "read_scores"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...transforms.noise_models import PROTOCOLS
-from ..metrics.scores import PSNR_CAP, SCORES
+from ..metrics import PSNR_CAP, SCORES
 from .markdown import crop_in_words, markdown_table
 
 __all__ = ["AVERAGE", "summarize", "summary_markdown", "summary_metrics"]

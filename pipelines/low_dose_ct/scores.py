@@ -8,10 +8,9 @@ import math
 
 import numpy as np
 import torch
-from monai.metrics.regression import RegressionMetric
 from numpy.typing import ArrayLike
 
-from ..metrics import CappedPSNRMetric, StructuralSimilarity, VIFPMetric
+from ..metrics import SCORES
 from ..metrics.base import check_positive
 from .edges import edge_response, find_edges
 from .inputs import as_slices
@@ -121,13 +120,9 @@ def _noise(denoised: np.ndarray, quarter: np.ndarray, full: np.ndarray) -> dict[
 
 
 def _picture(denoised: np.ndarray, full: np.ndarray, window: tuple[float, float]) -> dict[str, float]:
-    metrics: dict[str, RegressionMetric] = {
-        "psnr_db": CappedPSNRMetric(max_val=1.0),
-        "ssim": StructuralSimilarity(data_range=1.0).metric_fn,
-        "vif": VIFPMetric(data_range=1.0),
-    }
+    names = {"psnr_db": "psnr", "ssim": "ssim", "vif": "vifp"}
     shown, reference = (torch.from_numpy(windowed(image, window))[None, None] for image in (denoised, full))
-    return {name: float(metric(shown, reference)) for name, metric in metrics.items()}
+    return {column: float(SCORES[name].metric(1.0)(shown, reference)) for column, name in names.items()}
 
 
 def _sharpness(denoised: np.ndarray, quarter: np.ndarray, full: np.ndarray, spacing_mm: float) -> dict[str, float]:

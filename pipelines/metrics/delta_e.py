@@ -7,10 +7,8 @@ from __future__ import annotations
 import math
 
 import torch
-from monai.metrics.regression import RegressionMetric
-from monai.utils import MetricReduction
 
-from .base import check_positive, to_float64
+from .base import DataRangeMetric, to_float64
 
 __all__ = ["DeltaEMetric", "ciede2000", "rgb_to_lab"]
 
@@ -23,7 +21,7 @@ _XYZ_FROM_RGB = (
 _WHITE_D65 = (0.95047, 1.0, 1.08883)
 
 
-class DeltaEMetric(RegressionMetric):
+class DeltaEMetric(DataRangeMetric):
     """Mean CIEDE2000 colour difference over the pixels of each image.
 
     Both images go from sRGB to CIE Lab (D65, 2 degree observer); the difference of each pixel is averaged over the
@@ -37,9 +35,7 @@ class DeltaEMetric(RegressionMetric):
 
     Args:
         data_range: the value of full white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how ``aggregate`` reduces the values of the images, as in
-            :class:`monai.metrics.regression.RegressionMetric`.
-        get_not_nans: whether ``aggregate`` also returns the count of values that are not NaN.
+        reduction, get_not_nans: as in :class:`monai.metrics.regression.RegressionMetric`.
 
     Raises:
         ValueError: when ``data_range`` is not positive and finite. When called: for inputs of unequal shapes, or with
@@ -51,15 +47,6 @@ class DeltaEMetric(RegressionMetric):
         metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value an image
         mean = metric.aggregate().item()
     """
-
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        get_not_nans: bool = False,
-    ) -> None:
-        super().__init__(reduction=reduction, get_not_nans=get_not_nans)
-        self.data_range = check_positive("data_range", data_range)
 
     def _compute_metric(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if y.shape[1] not in (1, 3) or y.ndim < 3:

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import torch
-from monai.metrics.regression import RegressionMetric
-from monai.utils import MetricReduction
 
-from .base import check_positive, to_float64
+from .base import DataRangeMetric, to_float64
 
 __all__ = ["VIFPMetric"]
 
@@ -20,7 +18,7 @@ _EPS = 1e-10
 _FLAT_VARIANCE = 1e-6
 
 
-class VIFPMetric(RegressionMetric):
+class VIFPMetric(DataRangeMetric):
     """Visual information fidelity in the pixel domain, with the clean image as the reference.
 
     The share of the reference's information, as the eye takes it in, that the prediction still holds: 1 for identical
@@ -46,9 +44,7 @@ class VIFPMetric(RegressionMetric):
 
     Args:
         data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how ``aggregate`` reduces the values of the images, as in
-            :class:`monai.metrics.regression.RegressionMetric`.
-        get_not_nans: whether ``aggregate`` also returns the count of values that are not NaN.
+        reduction, get_not_nans: as in :class:`monai.metrics.regression.RegressionMetric`.
 
     Raises:
         ValueError: when ``data_range`` is not positive and finite. When called: for inputs of unequal shapes, without
@@ -60,15 +56,6 @@ class VIFPMetric(RegressionMetric):
         metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value an image
         mean = metric.aggregate().item()
     """
-
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        get_not_nans: bool = False,
-    ) -> None:
-        super().__init__(reduction=reduction, get_not_nans=get_not_nans)
-        self.data_range = check_positive("data_range", data_range)
 
     def _compute_metric(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if y.ndim != 4:
