@@ -5,7 +5,7 @@
     python benchmarks/noise_offset.py MANIFEST runs/reproduce/training/two_stage/model.pt \
         runs/author_code/training/two_stage/model.pt
 
-Two validation images of each modality, centre crops of 256 x 256, seed 0; means over images, in grey levels.
+Two validation images of each modality, center crops of 256 x 256, seed 0; means over images, in gray levels.
 """
 
 from __future__ import annotations

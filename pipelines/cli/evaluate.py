@@ -25,7 +25,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     modality: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images of each modality.", min=1)] = None,
-    crop: Annotated[int | None, typer.Option(help="Score centre crops of this many pixels a side.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Score center crops of this many pixels a side.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights; the bundle's by default.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON with 'network_def', such as a bundle's config.")
@@ -34,13 +34,13 @@ def evaluate(
     network: Annotated[bool, typer.Option(help="Whether the network is evaluated.")] = True,
     noisy: Annotated[bool, typer.Option(help="Whether the noisy input stands beside it.")] = True,
     bm3d: Annotated[
-        bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
+        bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial license).")
     ] = False,
     bm3d_vst: Annotated[
         bool,
         typer.Option(
             "--bm3d-vst",
-            help="Whether BM3D on a variance-stabilised image does as well; on noise other than speckle it is BM3D.",
+            help="Whether BM3D on a variance-stabilized image does as well; on noise other than speckle it is BM3D.",
         ),
     ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether non-local means does as well.")] = False,
@@ -54,7 +54,7 @@ def evaluate(
         "runs/evaluate"
     ),
     picture: Annotated[bool, typer.Option(help="Whether examples are drawn to picture.png.")] = True,
-    zoom: Annotated[int | None, typer.Option(help="Draw only a centre square of so many pixels.", min=1)] = None,
+    zoom: Annotated[int | None, typer.Option(help="Draw only a center square of so many pixels.", min=1)] = None,
     track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = True,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
 ) -> None:

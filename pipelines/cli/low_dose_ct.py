@@ -29,7 +29,7 @@ from ..low_dose_ct.folds import (
 from ..low_dose_ct.lesion_study import QUARTER_DOSE, LesionTask, lesion_study
 from ..low_dose_ct.references import FOLD_REFERENCES
 from ..low_dose_ct.rows import read_rows
-from ..low_dose_ct.tables import write_lesion_tables, write_tables
+from ..low_dose_ct.tables import write_lesion_tables, write_score_tables
 from ..reproduce.budget import parse_settings
 from ..reproduce.methods import choose_methods
 from .console import fail_if_any, say, user_errors
@@ -58,7 +58,7 @@ ScoredOption = Annotated[
     list[str] | None,
     typer.Option(help=f"Only this method, reference ({', '.join(FOLD_REFERENCES)}) or weights ({', '.join(READY)})."),
 ]
-BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial licence).")]
+BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial license).")]
 SpacingOption = Annotated[float, typer.Option(help="Side of a pixel in mm.", min=0.01)]
 DocsOption = Annotated[Path | None, typer.Option(help="Folder of the tables; OUTPUT/report by default.")]
 
@@ -88,7 +88,7 @@ def evaluate(
     only: ScoredOption = None,
     bm3d: BM3DOption = True,
     spacing_mm: SpacingOption = 0.7,
-    window: Annotated[tuple[float, float], typer.Option(help="Centre and width of the clinical window in HU.")] = (
+    window: Annotated[tuple[float, float], typer.Option(help="Center and width of the clinical window in HU.")] = (
         40.0,
         400.0,
     ),
@@ -98,7 +98,7 @@ def evaluate(
     with user_errors():
         table = score_folds(manifest, output, _chosen(only, bm3d), spacing_mm, window, report=say)
         titles = TITLES | {method.name: method.title for method in study_methods()}
-        for path in write_tables(read_rows(table), docs or output / "report", titles):
+        for path in write_score_tables(read_rows(table), docs or output / "report", titles):
             say(f"wrote {path}")
 
 

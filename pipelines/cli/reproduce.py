@@ -19,7 +19,7 @@ from ..reproduce.methods import choose_methods, read_methods
 from ..reproduce.protocol_study import protocol_study
 from ..reproduce.robustness import robustness_study
 from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, score_methods, scores_folder
-from ..reproduce.tables import write_tables
+from ..reproduce.tables import write_paper_tables
 from ..reproduce.training import read_marker, train_methods
 from .console import fail, fail_if_any, say, user_errors
 
@@ -48,7 +48,7 @@ ScoredOption = Annotated[
 ]
 SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ProtocolOption = Annotated[str, typer.Option(help="Noise protocol of the scored images.")]
-CropOption = Annotated[int, typer.Option(help="Score centre crops of this many pixels a side; 0 for whole images.")]
+CropOption = Annotated[int, typer.Option(help="Score center crops of this many pixels a side; 0 for whole images.")]
 ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most so many images of each modality.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", min=0)]
 AmpOption = Annotated[str | None, typer.Option(help="bfloat16 or float16; float32 by default.")]
@@ -57,7 +57,7 @@ NetworkOption = Annotated[
     Path | None, typer.Option(help="YAML or JSON with the weights' 'network_def'; the bundle's network by default.")
 ]
 BM3DOption = Annotated[
-    bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
+    bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial license).")
 ]
 DEFAULT_OUTPUT = Path("runs/reproduce")
 
@@ -144,7 +144,7 @@ def tables(
         if not scores.exists():
             raise ValueError(f"{scores}: there are no scores yet; name the images with --manifest.")
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
-        for path in write_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
+        for path in write_paper_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
             say(str(path))
         fail_if_any(results, "not scored")
 

@@ -139,7 +139,7 @@ def score_folds(
         output: the folder of :func:`train_folds`; rows that ``scores.csv`` there holds already are not computed again.
         compared: the denoisers; a method whose training of a fold is not finished is left out there, and reported.
         spacing_mm: side of a pixel.
-        window: centre and width of the clinical window in HU.
+        window: center and width of the clinical window in HU.
         report: told what happens, line by line.
 
     Returns:

@@ -46,7 +46,7 @@ def score_slice(
         denoised: the quarter dose after denoising, ``(H, W)`` in HU.
         quarter: the quarter-dose slice.
         full: the full-dose slice, which also says where the body, the tissues, the flat regions and the edges are.
-        window: centre and width in HU of the clinical window; (40, 400) is the abdomen's, (-600, 1500) the lung's.
+        window: center and width in HU of the clinical window; (40, 400) is the abdomen's, (-600, 1500) the lung's.
         spacing_mm: pixel spacing; with 1, f50 comes in cycles/pixel.
 
     Returns:
@@ -100,7 +100,7 @@ def windowed(image: np.ndarray, window: tuple[float, float]) -> np.ndarray:
 
     Args:
         image: any shape, in HU.
-        window: centre and width in HU.
+        window: center and width in HU.
 
     Returns:
         The image in float64, clipped to the window: 0 at its lower end, 1 at its upper end.

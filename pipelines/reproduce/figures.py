@@ -31,10 +31,11 @@ from ..evaluation import (
 )
 from ..evaluation.picture import error_map, quality_text, save_figure, show_image
 from ..evaluation.settings import CENTER_CROPS
+from ..evaluation.summary import PATTERNS
 from .comparison import TITLES
 from .curves import draw_curves, read_history
 from .methods import Method
-from .published import ABLATION, PATTERNS, published_scores
+from .published import ABLATION, published_scores
 from .training import read_marker, row_folder
 
 __all__ = ["FIGURE_NUMBERS", "comparison_picture", "draw_comparisons", "draw_validation_curves"]
@@ -50,7 +51,7 @@ def comparison_picture(
     """Draw a PNG: for each image a line of pictures (noisy, each method, clean) and below it a line of error maps.
 
     PSNR and SSIM stand under each picture. The error maps (absolute, mean over channels) have one scale, given by the
-    colour bar: up to the 99.5th percentile of the methods' errors, so the noisy input's may saturate.
+    color bar: up to the 99.5th percentile of the methods' errors, so the noisy input's may saturate.
 
     Args:
         rows: what to draw, 0..255; all with the same methods.
@@ -97,7 +98,7 @@ def comparison_picture(
         above[0].set_ylabel(row.label, fontsize=8)
         below[0].set_ylabel("error", fontsize=8)
     bar = figure.colorbar(mapped, ax=axes, extend="max", fraction=0.02)
-    bar.set_label("absolute error, grey levels", fontsize=8)
+    bar.set_label("absolute error, gray levels", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return save_figure(figure, Path(path), dpi)
 

@@ -27,7 +27,8 @@ from ..evaluation import (
 from ..evaluation.conditions import expand_conditions
 from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
 from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
-from .published import AVERAGE, PATTERNS, published_scores
+from ..evaluation.summary import AVERAGE, PATTERNS
+from .published import published_scores
 from .report import cell, setup_lines, write_report
 
 __all__ = [
@@ -44,7 +45,7 @@ TRAINED = ("physical", "author_code")
 
 PREFIX = "trained_"
 PUBLISHED_METHOD = "TwoStage"
-GREY_LEVELS = 255.0
+GRAY_LEVELS = 255.0
 
 
 def protocol_study(
@@ -123,9 +124,9 @@ def noise_levels(
 
     Returns:
         One row for each ``protocol``, ``pattern``, ``sigma`` and ``modality`` (``"average"``: the mean over the
-        modalities), means over images in grey levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
+        modalities), means over images in gray levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
         mean; ``spread``, the RMS once the noise's known mean
-        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of grey
+        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of gray
         images' channels averaged, which is all the noise that is left to a method that knows them to be copies; and
         ``psnr``, the noisy input's as an evaluation scores it (clipped).
     """
@@ -136,8 +137,8 @@ def noise_levels(
         for protocol in PROTOCOLS:
             for condition in replace(settings, protocol=protocol).conditions([item]):
                 data = corrupt({"image": clean["label"], "grayscale": clean["grayscale"], "noise": condition["noise"]})
-                noise = data["residual"].double() * GREY_LEVELS
-                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GREY_LEVELS
+                noise = data["residual"].double() * GRAY_LEVELS
+                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GRAY_LEVELS
                 averaged = unbiased.mean(0) if clean["grayscale"] else unbiased
                 found.append(
                     {
@@ -262,8 +263,8 @@ def _levels_part(levels: pd.DataFrame) -> list[str]:
     return [
         *markdown_table([*header, "noisy PSNR (dB)"], lines, 2),
         "",
-        "Measured on the images, in grey levels of 0..255, before clipping. Spread is the RMS without the noise's "
-        "known mean; averaging a grey image's copies takes noise away where each copy has a draw of its own.",
+        "Measured on the images, in gray levels of 0..255, before clipping. Spread is the RMS without the noise's "
+        "known mean; averaging a gray image's copies takes noise away where each copy has a draw of its own.",
     ]
 
 

@@ -27,6 +27,7 @@ from ..evaluation import (
 from ..evaluation.conditions import expand_conditions
 from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
 from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
+from ..evaluation.summary import AVERAGE, GROUP
 from .report import cell, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]
@@ -41,15 +42,13 @@ CONDITIONS: tuple[tuple[tuple[str, ...], tuple[float, ...]], ...] = (
 METHOD = "network"
 TRAINED_PATTERNS, TRAINED_STD = ("gaussian", "speckle"), 75.0
 CLEAN, SEEN, LEVEL, PATTERN = "clean image", "as in training", "beyond training: level", "beyond training: pattern"
-GROUP = ["modality", "pattern", "sigma", "method"]
 CHANGE = "largest_change"
-AVERAGE = "average"
 
 MEANINGS = {
     "rician": "the magnitude of a complex signal with Gaussian noise of that sigma in both parts",
     "poisson": "photon counting with (255 / sigma)^2 photons at full intensity, where the standard deviation is sigma: "
     "104 at 25, 26 at 50",
-    "correlated": "Gaussian noise of that sigma at every pixel, neighbours correlated by 0.78 (white noise through a "
+    "correlated": "Gaussian noise of that sigma at every pixel, neighbors correlated by 0.78 (white noise through a "
     "Gaussian kernel of one pixel)",
     "salt_and_pepper": "pixels replaced by black or white, a share of 4 (sigma / 255)^2: 3.8 % at 25, 15.4 % at 50",
 }
@@ -169,7 +168,7 @@ def robustness_table(rows: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
         many of them were ``capped`` (identical to the clean one: PSNR counted as 100 dB), ``<score>_mean`` and
         ``<score>_std`` (sample standard deviation over images; none for averages) of all scores, ``gain_mean`` and
         ``gain_std`` (PSNR over the noisy input's of the same image, dB; none on clean images, whose input's is
-        infinite), and ``largest_change_mean`` and ``largest_change_max`` (the network on clean images, grey levels).
+        infinite), and ``largest_change_mean`` and ``largest_change_max`` (the network on clean images, gray levels).
     """
     summary = summarize(rows)
     summary = summary[summary["pattern"] != AVERAGE].set_index(GROUP)
@@ -272,7 +271,7 @@ def _clean_part(clean: pd.DataFrame) -> list[str]:
         *markdown_table(header, lines),
         "",
         "The input is the clean image itself, so its PSNR is infinite and there is no gain to state; images that come "
-        "out unchanged count as 100 dB. The largest change is that of a single pixel, in grey levels of 0..255.",
+        "out unchanged count as 100 dB. The largest change is that of a single pixel, in gray levels of 0..255.",
     ]
 
 

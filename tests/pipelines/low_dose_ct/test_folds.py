@@ -16,7 +16,7 @@ from noisewise.pipelines.evaluation.conditions import low_dose_conditions
 from noisewise.pipelines.low_dose_ct import folds
 from noisewise.pipelines.low_dose_ct.references import fit_reference
 from noisewise.pipelines.low_dose_ct.rows import read_rows, write_rows
-from noisewise.pipelines.low_dose_ct.tables import summarise, write_tables
+from noisewise.pipelines.low_dose_ct.tables import summarize_slices, write_score_tables
 from noisewise.pipelines.reproduce.training import RowResult
 
 
@@ -122,7 +122,7 @@ def rows_of(method: str, kernel: str, subject: str, ratios: list[float], **score
 
 def test_summary_is_over_slices_and_skips_what_was_not_measured():
     rows = rows_of("a", "soft", "P1", [0.5, 0.7]) + rows_of("a", "soft", "P2", [0.9], bias_lung_hu=math.nan)
-    summary = {(line["subject"], line["kernel"]): line for line in summarise(rows)}
+    summary = {(line["subject"], line["kernel"]): line for line in summarize_slices(rows)}
     assert summary["all", "soft"]["rmse_ratio"] == pytest.approx(0.7)
     assert summary["all", "soft"]["rmse_ratio_sd"] == pytest.approx(0.2)
     assert summary["all", "soft"]["bias_lung_hu"] == 1 and summary["all", "soft"]["slices"] == 3
@@ -132,7 +132,7 @@ def test_summary_is_over_slices_and_skips_what_was_not_measured():
 def test_tables_have_one_part_a_kernel_and_patient(tmp_path):
     rows = rows_of("b", "soft", "P1", [0.5, 0.7]) + rows_of("a", "soft", "P1", [0.6])
     rows += rows_of("a", "sharp", "P1", [0.4])
-    _, text = write_tables(rows, tmp_path, {"b": "the second"})
+    _, text = write_score_tables(rows, tmp_path, {"b": "the second"})
     lines = text.read_text().splitlines()
     assert [line for line in lines if line.startswith("###")] == [
         "### sharp, all patients: 1 slices, noise of the full dose 1.0 HU",

@@ -73,7 +73,7 @@ def same_size(images, noisy):
 
 @pytest.fixture(scope="module")
 def any_size(images, noisy):
-    """Four pairs, each of its own size, grey and colour."""
+    """Four pairs, each of its own size, gray and color."""
     return [
         {"image": (noisy(x, 25) / 255).astype(np.float32), "label": (x / 255).astype(np.float32)}
         for x in images.values()
@@ -157,7 +157,7 @@ def test_a_score_by_its_name(same_size, reference):
 
 
 def test_a_score_of_another_output():
-    """The first stage's image, 10 grey levels off everywhere, where the prediction is right."""
+    """The first stage's image, 10 gray levels off everywhere, where the prediction is right."""
     label = torch.full((1, 8, 8), 100.0)
     engine = Engine(lambda engine, _: [{"label": label, "pred": label, "nen_pred": label + 10}])
     metric_handler("mse").attach(engine, "mse")

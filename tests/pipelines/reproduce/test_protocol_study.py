@@ -81,7 +81,7 @@ def level(study, protocol, pattern, sigma, column, modality="average"):
 
 @pytest.mark.parametrize("sigma", [25, 75])
 def test_gaussian_levels_are_what_the_protocols_say(study, sigma):
-    """Grey images of 48 x 48 pixels, two a modality: standard errors of 1 to 2 %."""
+    """Gray images of 48 x 48 pixels, two a modality: standard errors of 1 to 2 %."""
     for protocol, draws in (("physical", 1), ("published", 3)):
         assert level(study, protocol, "gaussian", sigma, "rms") == pytest.approx(sigma, rel=0.05)
         assert level(study, protocol, "gaussian", sigma, "offset") == pytest.approx(0, abs=0.05 * sigma)
