@@ -52,13 +52,13 @@ TITLES = {
 }
 
 ManifestOption = Annotated[Path, typer.Option(help="Manifest of the pairs, of two patients or more.")]
-OutputOption = Annotated[Path, typer.Option(help="Folder of everything; what it holds is kept and gone on with.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder of all results; existing results are kept and completed.")]
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 ScoredOption = Annotated[
     list[str] | None,
     typer.Option(help=f"Only this method, reference ({', '.join(FOLD_REFERENCES)}) or weights ({', '.join(READY)})."),
 ]
-BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial license).")]
+BM3DOption = Annotated[bool, typer.Option(help="Whether to score BM3D as well (non-commercial license).")]
 SpacingOption = Annotated[float, typer.Option(help="Side of a pixel in mm.", min=0.01)]
 DocsOption = Annotated[Path | None, typer.Option(help="Folder of the tables; OUTPUT/report by default.")]
 
@@ -71,9 +71,11 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the training config; may be repeated.")
     ] = None,
-    limit: Annotated[bool, typer.Option("--limit", help="A few steps: shows that all works, no more.")] = False,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Train for a few steps, only to check that everything works.")
+    ] = False,
 ) -> None:
-    """Train each method once a patient, on the pairs of all others; finished trainings are kept."""
+    """Train each method once per patient, on the pairs of all other patients; finished trainings are kept."""
     with user_errors():
         chosen = choose_methods(study_methods(), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
@@ -94,7 +96,7 @@ def evaluate(
     ),
     docs: DocsOption = None,
 ) -> None:
-    """Score every method on the patients it was not trained on, and write the tables; scores there are kept."""
+    """Score every method on the patients it was not trained on, and write the tables; existing scores are kept."""
     with user_errors():
         table = score_folds(manifest, output, _chosen(only, bm3d), spacing_mm, window, report=say)
         titles = TITLES | {method.name: method.title for method in study_methods()}
@@ -111,7 +113,7 @@ def lesions(
     spacing_mm: SpacingOption = 0.7,
     docs: DocsOption = None,
 ) -> None:
-    """Insert low-contrast disks into the pairs and let a model observer look for them before and after denoising."""
+    """Insert low-contrast disks into the pairs and let a model observer detect them before and after denoising."""
     with user_errors():
         compared = _chosen(only, bm3d)
         references = [name for name in compared.references if name != QUARTER_DOSE]  # the study has a row of its own
@@ -148,10 +150,10 @@ def picture(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     model: Annotated[str, typer.Option(help="A bundle's name or a weights file.")] = CT_MODEL,
-    limit: Annotated[int, typer.Option(help="At most so many slices.", min=1)] = 1,
+    limit: Annotated[int, typer.Option(help="At most this many slices.", min=1)] = 1,
     spacing_mm: SpacingOption = 0.7,
 ) -> None:
-    """Draw normal dose, simulated low dose of a soft and a sharp kernel, denoised, and what was removed."""
+    """Draw the normal dose, simulated low doses of a soft and a sharp kernel, the denoised images and the residuals."""
     with user_errors():
         if manifest is None:
             manifest = build_embedded(Path("runs") / "embedded")
@@ -171,7 +173,7 @@ def _chosen(only: list[str] | None, bm3d: bool) -> ComparedDenoisers:
     known = [*FOLD_REFERENCES, *READY, *(method.name for method in methods)]
     unknown = sorted(set(only or ()) - set(known))
     if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; there are {', '.join(known)}.")
+        raise ValueError(f"unknown method {', '.join(map(repr, unknown))}; choose from {', '.join(known)}.")
     wanted = [name for name in only or known if bm3d or name != "bm3d"]
     denoisers = {}
     for name in (name for name in READY if name in wanted):
