@@ -1,20 +1,20 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How often the residual audit warns: of the shipped network, and of denoisers that remove structure.
+"""Measure how often the residual audit warns about the shipped network, and about denoisers that remove structure.
 
-    python benchmarks/audit_thresholds.py MANIFEST --split train    # the limits of audit.py were set on these rates
-    python benchmarks/audit_thresholds.py MANIFEST --split val      # and measured here
-    python benchmarks/audit_thresholds.py MANIFEST --low-dose       # of the low-dose CT weights, on simulated doses
+    python benchmarks/audit_thresholds.py MANIFEST --split train    # the limits of the audit were set on these rates
+    python benchmarks/audit_thresholds.py MANIFEST --split val      # and checked on these
+    python benchmarks/audit_thresholds.py MANIFEST --low-dose       # for the low-dose CT weights, on simulated doses
     python benchmarks/audit_thresholds.py --picture docs/images/audit.png
 
 Clean images get Gaussian noise and speckle of sigma 5, 10, 25 and 50 (of 255), every second one clipped and rounded to
-8 bits; or normal-dose CT slices get the noise of 10, 25, 50 and 75 % of the dose, of a soft and a sharp kernel, with
-the network of the low-dose CT bundle. The network's residuals are the honest ones. Guilty ones: blurred and
-median-filtered images, the network's result blurred afterwards, and disks (blob RADIUSxCONTRAST, in pixels and standard
-deviations of the honest residual) that are in the noisy image and not in the result. ``as is`` are the images without
-simulated noise.
+8 bits. With ``--low-dose``, normal-dose CT slices get the noise of 10, 25, 50 and 75 % of the dose for a soft and a
+sharp kernel, and the network is that of the low-dose CT bundle. The network's residuals are the honest ones. The guilty
+ones are blurred and median-filtered images, the network's result blurred afterwards, and disks (blob RADIUSxCONTRAST,
+in pixels and standard deviations of the honest residual) that are in the noisy image but not in the result. ``as is``
+are the images without simulated noise.
 
-The picture shows the audit of an erased disk in a retina (scikit-image, CC0; extra ``embedded``).
+The picture shows the audit of a disk that was erased from a retina (scikit-image, CC0; extra ``embedded``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 
 TUBE_CURRENT = 250  # mA
 SMOOTHINGS = ("blur 1.5", "blur 3", "median 5", "denoised, blur 1", "denoised, blur 2")
 DISKS = [(radius, contrast) for radius in (3, 5, 10) for contrast in (1, 2, 4)]
-KINDS = {"neighbours": "neighbouring", "structure": "what was", "places": "more of", "shift": "the brightness"}
+KINDS = {"neighbors": "neighbo", "structure": "what was", "places": "more of", "shift": "the brightness"}
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path, nargs="?")
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, default=10, help="images of each modality")
-    parser.add_argument("--crop", type=int, default=160, help="side of the centre crops, pixels")
+    parser.add_argument("--crop", type=int, default=160, help="side of the center crops, pixels")
     parser.add_argument("--low-dose", action="store_true", help="low-dose CT in place of Gaussian noise and speckle")
     parser.add_argument("--cache", type=Path, help="folder where the network's results are kept")
     parser.add_argument("--picture", type=Path, help="draw the example instead")
@@ -76,7 +76,7 @@ def main() -> None:
     table = pd.DataFrame(rows)
     columns = ["any", *KINDS]
     rates = table.groupby("kind")[columns].mean().assign(count=table.groupby("kind").size())
-    print("| residual | images | any warning | neighbours | structure | places | shift |")
+    print("| residual | images | any warning | neighbors | structure | places | shift |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for kind, row in rates.iterrows():
         print(f"| {kind} | {row['count']:.0f} | {' | '.join(f'{row[column]:.1%}' for column in columns)} |")
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """For each image: its modality, and the noisy versions and what was removed, grey levels, the last one as it is."""
+    """Yield the modality of each image, its noisy versions and their residuals in gray levels; the original is last."""
     load = Compose([LoadMedicalImaged("image"), ScaleToUnitRanged("image")])
     denoiser = Denoiser(CT_MODEL if options.low_dose else DEFAULT_MODEL, precision="float32")
     modalities = ["ct"] if options.low_dose else None
@@ -102,9 +102,9 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
                 yield item["modality"], arrays["noisy"], arrays["removed"]
             continue
         whole = np.asarray(load(item)["image"])
-        clean = centre(whole, options.crop)
-        if options.low_dose:  # rays cross the whole slice
-            versions = [centre(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
+        clean = center(whole, options.crop)
+        if options.low_dose:  # the simulation needs the whole slice
+            versions = [center(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
         else:
             versions = [
                 corrupt(clean, *condition, item["image_id"], (index + i) % 2 == 1)
@@ -125,8 +125,8 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
         yield item["modality"], noisy, removed
 
 
-def centre(image: np.ndarray, side: int) -> np.ndarray:
-    """The centre crop of ``(C, X, Y)``."""
+def center(image: np.ndarray, side: int) -> np.ndarray:
+    """The center crop of ``(C, X, Y)``."""
     starts = [max(0, (size - side) // 2) for size in image.shape[1:]]
     return image[:, starts[0] : starts[0] + side, starts[1] : starts[1] + side]
 
@@ -147,7 +147,7 @@ def low_dose(clean: np.ndarray, kernel: str, dose: float, name: str) -> np.ndarr
 def guilty_cases(
     noisy: np.ndarray, removed: np.ndarray, number: int
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Residuals with structure in them: two of the smoothings and two of the disks, in turn."""
+    """Yield residuals with structure: two of the smoothings and two of the disks, in rotation."""
 
     def blur(image: np.ndarray, width: float) -> np.ndarray:
         return ndimage.gaussian_filter(image, (width, width, 0)[: image.ndim])
@@ -159,7 +159,7 @@ def guilty_cases(
         "denoised, blur 1": lambda: blur(noisy - removed, 1),
         "denoised, blur 2": lambda: blur(noisy - removed, 2),
     }
-    # The number of noises, 8, shares no divisor with 5 or 9: each kind meets each noise.
+    # The number of noises, 8, has no common divisor with 5 or 9, so that each kind is combined with each noise.
     for turn in (2 * number, 2 * number + 1):
         name = SMOOTHINGS[turn % len(SMOOTHINGS)]
         yield name, (noisy, noisy - smoothings[name]())
@@ -177,7 +177,7 @@ def guilty_cases(
 def judge(
     kind: str, modality: str, noise: str, noisy: np.ndarray, removed: np.ndarray, options: argparse.Namespace
 ) -> dict[str, object]:
-    """One line of the table: which warnings there are, and the numbers behind them."""
+    """Return one line of the table: the warnings and the numbers behind them."""
     audit = audit_residual(noisy, removed, correlated_noise=options.low_dose)
     warned = {name: any(text.startswith(start) for text in audit.warnings) for name, start in KINDS.items()}
     return {
@@ -193,20 +193,20 @@ def judge(
 
 
 def draw_example(path: Path) -> None:
-    """The audit of a denoiser that erases a disk of 5 pixels' radius and twice the noise's standard deviation."""
+    """Draw the audit of a denoiser that erases a disk of 5 pixels' radius and twice the noise's standard deviation."""
     with TemporaryDirectory() as folder:
         item = Manifest.read(build_embedded(folder)).datalist(modalities=["fundus"])[0]
         image = np.asarray(LoadMedicalImaged("image")(item)["image"])[1:2] / 255
-    noisy = corrupt(centre(image, 224), "gaussian", 10, "example", False).astype(np.float32)
+    noisy = corrupt(center(image, 224), "gaussian", 10, "example", False).astype(np.float32)
     denoised = Denoiser().denoise_slices(noisy, (0.0, 1.0))
     noisy, removed = noisy[0] * 255, (noisy - denoised)[0] * 255
     rows, columns = np.ogrid[: noisy.shape[0], : noisy.shape[1]]
     disk = (-2 * removed.std() * (np.hypot(rows - 150, columns - 60) <= 5)).astype(np.float32)
     noisy, removed = noisy + disk, removed + disk
-    audit = audit_residual(noisy, removed, "grey levels")
+    audit = audit_residual(noisy, removed, "gray levels")
     title = "a dark disk at row 150, column 60 was erased"
     audit_picture(path, noisy, noisy - removed, removed, audit, title, dots_per_inch=70)
-    with Image.open(path) as picture:  # a palette, since the picture goes into the repository
+    with Image.open(path) as picture:  # a palette keeps the file small
         small = picture.convert("RGB").quantize(64)
     small.save(path, optimize=True)
 

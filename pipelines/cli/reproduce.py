@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from ...data_manifest import build_embedded
-from ..evaluation import read_scores
+from ..evaluation import EvaluationSettings, read_scores
 from ..reproduce.budget import LIMITED, parse_settings
 from ..reproduce.cost import measure_costs, write_cost_table
-from ..reproduce.figures import draw_examples, draw_validation_curves
+from ..reproduce.figures import draw_comparisons, draw_validation_curves
 from ..reproduce.methods import choose_methods, read_methods
 from ..reproduce.protocol_study import protocol_study
 from ..reproduce.robustness import robustness_study
-from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, ScoringSetup, score_methods, scores_folder
-from ..reproduce.tables import write_tables
+from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, score_methods, scores_folder
+from ..reproduce.tables import write_paper_tables
 from ..reproduce.training import read_marker, train_methods
 from .console import fail, fail_if_any, say, user_errors
 
@@ -28,7 +28,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Train the compared methods at an equal budget; build tables and figures.")
 
 ManifestOption = Annotated[Path, typer.Option(help="Manifest of the images.", show_default=False)]
-OutputOption = Annotated[Path, typer.Option(help="Folder of everything; what it holds is kept and gone on with.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder of all results; existing results are kept and completed.")]
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 MethodsOption = Annotated[
     Path | None, typer.Option(help="Folder of the methods' configs; the bundle's configs/methods by default.")
@@ -37,7 +37,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of the training config, for all methods; may be repeated.")
 ]
 LimitedOption = Annotated[
-    bool, typer.Option("--limit", help="Train for a few steps on a few images: shows that all works, no more.")
+    bool, typer.Option("--limit", help="Train for a few steps on a few images, only to check that everything works.")
 ]
 DocsOption = Annotated[
     Path | None, typer.Option(help="Folder of the tables and figures; OUTPUT/report by default.", show_default=False)
@@ -48,8 +48,8 @@ ScoredOption = Annotated[
 ]
 SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ProtocolOption = Annotated[str, typer.Option(help="Noise protocol of the scored images.")]
-CropOption = Annotated[int, typer.Option(help="Score centre crops of this many pixels a side; 0 for whole images.")]
-ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most so many images of each modality.", min=1)]
+CropOption = Annotated[int, typer.Option(help="Score center crops of this many pixels a side; 0 for whole images.")]
+ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most this many images of each modality.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", min=0)]
 AmpOption = Annotated[str | None, typer.Option(help="bfloat16 or float16; float32 by default.")]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")]
@@ -57,7 +57,7 @@ NetworkOption = Annotated[
     Path | None, typer.Option(help="YAML or JSON with the weights' 'network_def'; the bundle's network by default.")
 ]
 BM3DOption = Annotated[
-    bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
+    bool, typer.Option(help="Whether to score BM3D, given the true noise level, as well (non-commercial license).")
 ]
 DEFAULT_OUTPUT = Path("runs/reproduce")
 
@@ -71,7 +71,7 @@ def train(
     limit: LimitedOption = False,
     methods: MethodsOption = None,
 ) -> None:
-    """Train the compared methods one by one; finished ones are kept, interrupted ones go on."""
+    """Train the compared methods one by one; finished ones are kept, interrupted ones resume."""
     with user_errors():
         chosen = choose_methods(read_methods(methods), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
@@ -93,17 +93,25 @@ def evaluate(
     device: DeviceOption = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Score references, shipped weights and every trained method on the same noisy images; scores there are kept."""
+    """Score references, shipped weights and every trained method on the same noisy images; existing scores are kept."""
     with user_errors():
-        setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-        fail_if_any(score_methods(read_methods(methods), manifest, output, setup, only, report=say), "not scored")
+        settings = EvaluationSettings(
+            split=split,
+            protocol=protocol,
+            crop=crop or None,
+            limit=limit,
+            seed=seed,
+            amp_dtype=amp_dtype,
+            device=device,
+        )
+        fail_if_any(score_methods(read_methods(methods), manifest, output, settings, only, report=say), "not scored")
 
 
 @app.command()
 def tables(
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Manifest of the images; without it nothing is scored, only written.", show_default=False),
+        typer.Option(help="Manifest of the images; without it the tables show existing scores.", show_default=False),
     ] = None,
     output: OutputOption = DEFAULT_OUTPUT,
     docs: DocsOption = None,
@@ -117,18 +125,26 @@ def tables(
     device: DeviceOption = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Score what is missing, then write Tables I to VI and the average over the modalities."""
+    """Compute missing scores, then write Tables I to VI and the average over the modalities."""
     with user_errors():
         found = read_methods(methods)
         results = []
         if manifest is not None:
-            setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-            results = score_methods(found, manifest, output, setup, only, report=say)
+            settings = EvaluationSettings(
+                split=split,
+                protocol=protocol,
+                crop=crop or None,
+                limit=limit,
+                seed=seed,
+                amp_dtype=amp_dtype,
+                device=device,
+            )
+            results = score_methods(found, manifest, output, settings, only, report=say)
         scores = scores_folder(output, protocol) / "scores.csv"
         if not scores.exists():
             raise ValueError(f"{scores}: there are no scores yet; name the images with --manifest.")
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
-        for path in write_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
+        for path in write_paper_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
             say(str(path))
         fail_if_any(results, "not scored")
 
@@ -139,11 +155,11 @@ def cost(
     docs: DocsOption = None,
     only: OnlyOption = None,
     settings: SetOption = None,
-    repeats: Annotated[int, typer.Option(help="How often an image is denoised for the time.", min=1)] = 10,
-    steps: Annotated[int, typer.Option(help="Training steps that are timed.", min=1)] = 5,
+    repeats: Annotated[int, typer.Option(help="How often an image is denoised to measure the time.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="How many training steps are timed.", min=1)] = 5,
     methods: MethodsOption = None,
 ) -> None:
-    """Count and measure every method, then write Table VII; needs no images and no training."""
+    """Count and measure every method, then write Table VII; does not need images or trainings."""
     with user_errors():
         chosen = choose_methods(read_methods(methods), only)
         overrides = parse_settings(settings or [])
@@ -178,9 +194,8 @@ def figures(
         if manifest is None:
             manifest = build_embedded(output / "embedded")
         written = draw_validation_curves(found, output, folder)
-        written += draw_examples(
-            *(found, manifest, output, folder, split, sigma, crop or None, protocol, seed, image), report=say
-        )
+        settings = EvaluationSettings(split=split, crop=crop or None, protocol=protocol, seed=seed, device="cpu")
+        written += draw_comparisons(found, manifest, output, folder, settings, sigma=sigma, images=image, report=say)
         for path in written:
             say(str(path))
 
@@ -203,7 +218,7 @@ def everything(
     ] = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Train, evaluate, and write all tables and figures; run it again to go on where it was stopped."""
+    """Train, evaluate, and write all tables and figures; run it again to resume."""
     failures = []
     common: dict[str, Any] = {"output": output, "methods": methods}
     scored: dict[str, Any] = {"split": split, "protocol": protocol, "crop": crop, "seed": seed, "amp_dtype": amp_dtype}
@@ -221,10 +236,10 @@ def everything(
         try:
             command(**common, **arguments)
         except typer.Exit:
-            # What can be made without it is made: one method that fails must not cost all tables.
+            # The other tasks still run, so that one failed method does not prevent all tables.
             failures.append(command.__name__)
     if failures:
-        fail(f"not everything was done, see above: {', '.join(failures)}.")
+        fail(f"some tasks failed, see above: {', '.join(failures)}.")
 
 
 @app.command()
@@ -240,11 +255,10 @@ def robustness(
     seed: SeedOption = 0,
     device: DeviceOption = None,
 ) -> None:
-    """Score weights on noise that they were not trained for, and measure what a clean image loses."""
+    """Score weights on noise that they were not trained for, and measure how much they change clean images."""
     with user_errors():
-        for path in robustness_study(
-            *(manifest, output, weights, config, crop or None, limit, split, seed, bm3d, device), report=say
-        ):
+        settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
+        for path in robustness_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
             say(str(path))
 
 
@@ -266,18 +280,15 @@ def protocols(
     seed: SeedOption = 0,
     device: DeviceOption = None,
 ) -> None:
-    """Test networks trained under two noise protocols under both, beside the published figures."""
+    """Test networks trained under two noise protocols under both, and compare with the published figures."""
     with user_errors():
-        for path in protocol_study(
-            *(manifest, output, physical_weights, author_weights, config, crop or None, limit, split, seed),
-            bm3d=bm3d,
-            device=device,
-            report=say,
-        ):
+        settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
+        weights = {"physical": physical_weights, "author_code": author_weights}
+        for path in protocol_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
             say(str(path))
 
 
 def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") -> Path:
-    """The default protocol's results lie in the folder itself, any other's in one below."""
+    """Results of the default protocol are written to the folder itself, those of others to a subfolder."""
     folder = output / "report" if docs is None else docs
     return folder if protocol == "physical" else folder / protocol

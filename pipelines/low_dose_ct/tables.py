@@ -1,10 +1,11 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The study's tables: each kernel and patient, means and spreads over slices."""
+"""The tables of the study: means and standard deviations over the slices of each kernel and patient."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ...atomic import write_text_atomically
 from ..evaluation.markdown import markdown_table
 from .rows import write_csv
 
-__all__ = ["ALL_PATIENTS", "summarise", "summary_metrics", "write_lesion_tables", "write_tables"]
+__all__ = ["ALL_PATIENTS", "summarize_slices", "summary_metrics", "write_lesion_tables", "write_score_tables"]
 
 ALL_PATIENTS = "all"
 COLUMNS = {
@@ -34,16 +35,16 @@ COLUMNS = {
 }
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means and standard deviations over slices.
+def summarize_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Compute means and standard deviations over slices.
 
     Args:
-        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.study.read_rows`).
+        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.rows.read_rows`).
 
     Returns:
         One dictionary for each method, kernel and patient, and for all patients together (``"all"``): ``method``,
-        ``kernel``, ``subject``, ``slices``, and of each score its mean and ``<score>_sd``; slices without a place to
-        measure at do not count, and a score that none has is NaN.
+        ``kernel``, ``subject``, ``slices``, and for each score its mean and ``<score>_sd``. Slices without a
+        suitable region do not count; a score that no slice has is NaN.
     """
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -64,16 +65,16 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The means over all patients as nested numbers, for experiment tracking.
+    """Return the means over all patients as nested dictionaries, for experiment tracking.
 
     Args:
         rows: lines of ``scores.csv``.
 
     Returns:
-        ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; blanks in names become ``_``.
+        ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; spaces in names become ``_``.
     """
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for line in summarise(rows):
+    for line in summarize_slices(rows):
         if line["subject"] == ALL_PATIENTS:
             scores = {name: line[name] for name in COLUMNS if np.isfinite(line[name])}
             method, kernel = (line[name].replace(" ", "_") or "unknown" for name in ("method", "kernel"))
@@ -81,15 +82,15 @@ def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, di
     return result
 
 
-def write_tables(
+def write_score_tables(
     rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write the summary as CSV, and as Markdown one table a kernel.
+    """Write the summary as CSV, and as Markdown with one table per kernel and patient.
 
     Args:
         rows: lines of ``scores.csv``.
-        output: the folder; made where it is missing.
-        titles: what tables call the methods, in the tables' order; others follow under their names.
+        output: the output folder, which is created if necessary.
+        titles: titles of the methods, in the order of the tables; other methods follow under their names.
 
     Returns:
         ``summary.csv`` and ``summary.md``.
@@ -99,7 +100,7 @@ def write_tables(
     """
     if not rows:
         raise ValueError("nothing has been scored.")
-    summary, titles = summarise(rows), dict(titles or {})
+    summary, titles = summarize_slices(rows), dict(titles or {})
     output = Path(output)
     order = [*titles, *sorted({line["method"] for line in summary} - set(titles))]
     table = write_csv(output / "summary.csv", summary)
@@ -122,12 +123,12 @@ def write_tables(
 def write_lesion_tables(
     rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write what :func:`~noisewise.pipelines.low_dose_ct.lesion_study.lesion_study` found.
+    """Write the results of :func:`~noisewise.pipelines.low_dose_ct.lesion_study.lesion_study`.
 
     Args:
         rows: its rows.
-        output: the folder; made where it is missing.
-        titles: what tables call the methods.
+        output: the output folder, which is created if necessary.
+        titles: titles of the methods.
 
     Returns:
         ``lesions.csv`` and ``lesions.md``.
@@ -162,3 +163,10 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         text = "-" if np.isnan(mean) else f"{mean:.{digits}f}"
         cells.append(text if np.isnan(spread) else f"{text} \N{PLUS-MINUS SIGN} {spread:.{digits}f}")
     return cells
+
+
+def __getattr__(name: str) -> Any:
+    if name == "summarise":
+        warnings.warn("summarize is now summarize_slices; the old name will be removed.", DeprecationWarning, 2)
+        return summarize_slices
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

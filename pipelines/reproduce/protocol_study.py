@@ -2,25 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """The noise protocol study: networks trained under two protocols, each tested under both, beside the paper's figures.
 
-The paper's text does not settle what its sigma means (``noisewise.transforms.PROTOCOLS``). This puts side by side what
-each reading would give.
+The paper's text does not define its sigma completely (``noisewise.transforms.PROTOCOLS``). This study compares the
+results of each reading.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ...transforms import PROTOCOLS, MultiPatternNoised
-from ..evaluation import evaluation_items, evaluation_preprocessing, markdown_table, remove_noise_mean, summarize
+from ..evaluation import (
+    EvaluationSettings,
+    evaluation_preprocessing,
+    markdown_table,
+    remove_noise_mean,
+    summarize,
+)
 from ..evaluation.conditions import expand_conditions
-from .published import AVERAGE, PATTERNS, PUBLISHED_SIGMAS, published_scores
-from .study import cell, evaluate_into, load_network, setup_lines, write_report
+from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
+from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
+from ..evaluation.summary import AVERAGE, PATTERNS
+from .published import published_scores
+from .report import cell, setup_lines, write_report
 
 __all__ = [
     "TRAINED",
@@ -36,77 +45,63 @@ TRAINED = ("physical", "author_code")
 
 PREFIX = "trained_"
 PUBLISHED_METHOD = "TwoStage"
-GREY_LEVELS = 255.0
+GRAY_LEVELS = 255.0
 
 
 def protocol_study(
     manifest: str | os.PathLike,
     output: str | os.PathLike,
-    physical_weights: str | os.PathLike,
-    author_weights: str | os.PathLike,
+    weights: Mapping[str, str | os.PathLike],
     config: str | os.PathLike | None = None,
-    crop: int | None = 256,
-    limit: int | None = None,
-    split: str = "test",
-    seed: int = 0,
-    stds: Sequence[float] = PUBLISHED_SIGMAS,
+    settings: EvaluationSettings = CENTER_CROPS,
+    *,
     bm3d: bool = False,
-    device: str | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Path]:
     """Score two networks, trained under ``physical`` and ``author_code``, under both protocols.
 
-    The scores of each tested protocol lie in ``<output>/<protocol>/scores.csv``; what is there is not computed again,
-    so a study that was stopped goes on. Under ``published``, the third protocol, the noisy input alone is scored.
+    The scores of each tested protocol are in ``<output>/<protocol>/scores.csv``. Existing scores are not computed
+    again, so an interrupted study resumes. Under ``published``, the third protocol, only the noisy input is scored.
 
     Args:
         manifest: manifest of the images.
         output: folder of the study.
-        physical_weights: weights trained under ``physical``.
-        author_weights: weights trained under ``author_code``.
+        weights: for each of :data:`TRAINED` the weights that were trained under it.
         config: file with the ``network_def`` of both; the bundle's network when None.
-        crop: side of the scored centre crop in pixels; None scores whole images.
-        limit: at most so many images of each modality; None scores all.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        seed: base seed of the noise.
-        stds: nominal sigmas.
-        bm3d: whether BM3D, told the true level and, under ``author_code``, the noise's mean, is scored as well.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
-        report: told what happens, line by line.
+        settings: the images, the nominal sigmas, the seed and the device. Its protocol is not used.
+        bm3d: whether to score BM3D as well, which is given the true level and, under ``author_code``, the noise's mean.
+        report: receives each line of progress.
 
     Returns:
         ``protocol_study.md`` and ``.csv`` (the matrix), ``protocol_levels.csv`` and ``.md`` (how strong each protocol's
         noise is), all in ``output``.
 
     Raises:
-        ValueError: when the manifest, the weights or the config cannot be used, or a folder holds scores of another
+        ValueError: when the manifest, the weights or the config cannot be used, or a folder has scores of another
             setup.
-        ImportError: when BM3D is wanted and not installed.
+        ImportError: when BM3D is requested and not installed.
     """
     output = Path(output)
-    weights = dict(zip(TRAINED, (physical_weights, author_weights)))
-    for path in weights.values():
-        load_network(path, config)  # a wrong file is found now, not hours later
-    common: dict[str, Any] = {"split": split, "crop": crop, "limit": limit, "seed": seed, "device": device}
-    common |= {"patterns": list(PATTERNS), "stds": [float(std) for std in stds]}
+    for trained in TRAINED:
+        load_network(weights[trained], config)  # fails now rather than after hours
     tested = {}
     for protocol in PROTOCOLS:
         references = ["noisy", "bm3d", "bm3d_vst"] if bm3d and protocol in TRAINED else ["noisy"]
         for trained in TRAINED if protocol in TRAINED else (None,):
-            method = None if trained is None else PREFIX + trained
-            report(f"protocol {protocol}: scoring {', '.join([method] * (method is not None) + references)}")
-            network = {} if trained is None else {"weights": str(weights[trained]), "config": config}
-            asked = {"method": method, "references": references, "protocol": protocol, **network, **common}
-            tested[protocol] = evaluate_into(output / protocol, manifest, **asked)
+            network = None if trained is None else ScoredNetwork.from_config(PREFIX + trained, weights[trained], config)
+            names = [*([] if network is None else [network.name]), *references]
+            report(f"protocol {protocol}: scoring {', '.join(names)}")
+            asked = replace(settings, protocol=protocol)
+            tested[protocol] = evaluate_into(output / protocol, manifest, asked, network, references)
             references = []
-    items = evaluation_items(manifest, split, None, limit, crop)
+    items = settings.items(manifest)
     chosen = {item["image_id"] for item in items}
     tested = {
-        protocol: rows[rows["image_id"].isin(chosen) & rows["sigma"].isin(common["stds"])]
+        protocol: rows[rows["image_id"].isin(chosen) & rows["sigma"].isin(settings.stds)]
         for protocol, rows in tested.items()
     }
     report("measuring the noise of each protocol")
-    levels = noise_levels(items, stds, seed, crop, {name: _noisy(rows) for name, rows in tested.items()})
+    levels = noise_levels(items, settings, {name: _noisy(rows) for name, rows in tested.items()})
     table = protocol_study_table(tested)
     return [
         *write_report(output, "protocol_study", protocol_study_markdown(tested, table, levels), table),
@@ -116,37 +111,34 @@ def protocol_study(
 
 def noise_levels(
     items: Sequence[dict],
-    stds: Sequence[float] = PUBLISHED_SIGMAS,
-    seed: int = 0,
-    crop: int | None = None,
+    settings: EvaluationSettings = WHOLE_IMAGES,
     noisy_psnr: dict[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Measure how strong each protocol's noise is on real images.
 
     Args:
-        items: clean images, as :func:`~noisewise.pipelines.evaluation.evaluation_items` gives them.
-        stds: nominal sigmas.
-        seed: base seed; the draws are those that an evaluation with this seed scores.
-        crop: side of the centre crop in pixels; None takes whole images.
+        items: clean images, such as :func:`~noisewise.pipelines.evaluation.evaluation_items` returns.
+        settings: the nominal sigmas, the seed and the crop; the noise is drawn as an evaluation with these settings
+            draws it.
         noisy_psnr: for each protocol the noisy input's ``psnr_mean`` by ``modality``, ``pattern`` and ``sigma``.
 
     Returns:
         One row for each ``protocol``, ``pattern``, ``sigma`` and ``modality`` (``"average"``: the mean over the
-        modalities), means over images in grey levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
-        mean; ``spread``, the RMS once the noise's known mean
-        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of grey
-        images' channels averaged, which is all the noise that is left to a method that knows them to be copies; and
+        modalities), means over images in gray levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
+        mean; ``spread``, the RMS without the noise's known mean
+        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`); ``spread_averaged``, the same of gray
+        images' channels averaged, which is the noise that remains for a method that averages the copies; and
         ``psnr``, the noisy input's as an evaluation scores it (clipped).
     """
-    prepare, corrupt = evaluation_preprocessing(crop), MultiPatternNoised(keys="image")
+    prepare, corrupt = evaluation_preprocessing(settings.crop), MultiPatternNoised(keys="image")
     found = []
     for item in items:
         clean = prepare(expand_conditions([item], ["gaussian"], [0.0])[0])
         for protocol in PROTOCOLS:
-            for condition in expand_conditions([item], PATTERNS, stds, protocol, seed):
+            for condition in replace(settings, protocol=protocol).conditions([item]):
                 data = corrupt({"image": clean["label"], "grayscale": clean["grayscale"], "noise": condition["noise"]})
-                noise = data["residual"].double() * GREY_LEVELS
-                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GREY_LEVELS
+                noise = data["residual"].double() * GRAY_LEVELS
+                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GRAY_LEVELS
                 averaged = unbiased.mean(0) if clean["grayscale"] else unbiased
                 found.append(
                     {
@@ -171,7 +163,7 @@ def noise_levels(
 
 
 def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The matrix: what each method gets under each protocol, beside the paper.
+    """Tabulate the scores of each method under each protocol, with the published figures.
 
     Args:
         tested: scores by the protocol of the test; see :func:`~noisewise.pipelines.evaluation.read_scores`.
@@ -180,8 +172,8 @@ def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
         One row for each ``tested`` protocol, ``method`` (``"trained_<protocol>"``, ``"noisy"``, ...), ``modality``
         (``"average"``: the mean of the modalities' means), ``pattern`` (``"average"`` of Gaussian and speckle included)
         and ``sigma``: ``n``, ``psnr_mean``, ``psnr_std``, ``ssim_mean``, ``ssim_std`` and the two-stage network's
-        ``published_psnr`` and ``published_ssim``, whose averages are computed over the same modalities, and missing
-        where the paper lacks one of them.
+        ``published_psnr`` and ``published_ssim``, whose averages are computed over the same modalities and are
+        missing where the paper lacks one of them.
     """
     parts = []
     for protocol, rows in tested.items():
@@ -193,7 +185,7 @@ def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def fit_to_published(table: pd.DataFrame) -> pd.DataFrame:
-    """How near each cell of the matrix comes to the paper, in PSNR.
+    """Compare the PSNR of each cell of the matrix with the paper.
 
     Args:
         table: see :func:`protocol_study_table`.
@@ -225,16 +217,16 @@ def fit_to_published(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame, levels: pd.DataFrame) -> str:
-    """The study as text.
+    """Format the study as Markdown.
 
     Args:
         tested: scores by the protocol of the test.
-        table: what :func:`protocol_study_table` made of them.
+        table: the result of :func:`protocol_study_table`.
         levels: see :func:`noise_levels`.
 
     Returns:
-        Markdown: how it was made, how strong each protocol's noise is, the matrix for each noise pattern in PSNR and
-        SSIM, and how near each of its cells comes to the paper.
+        The text: the setup, the strength of each protocol's noise, the matrix for each noise pattern in PSNR and SSIM,
+        and the comparison with the paper.
     """
     modalities = sorted(set(table["modality"]) - {AVERAGE})
     whole = AVERAGE if AVERAGE in set(table["modality"]) else modalities[0]
@@ -246,9 +238,9 @@ def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame
         *dict.fromkeys(setups),
         *(f"- `{name}`: {text}" for name, text in PROTOCOLS.items()),
         f"- Published: the paper's two-stage network, mean over {', '.join(modalities)}, computed from its tables. Its "
-        "images, its training and perhaps its noise are others.",
+        "images, its training and perhaps its noise are different.",
         "",
-        "## What nominal sigma is worth",
+        "## Measured strength of the nominal sigma",
         "",
         *_levels_part(levels),
         "",
@@ -257,7 +249,7 @@ def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame
         lines += [f"## {title}, mean over {', '.join(modalities)}", "", *_matrix_part(part, score, digits), ""]
     fit = fit_to_published(table)
     if len(fit):
-        lines += ["## How near to the published figures", "", *_fit_part(fit), ""]
+        lines += ["## Distance to the published figures", "", *_fit_part(fit), ""]
     return "\n".join(lines)
 
 
@@ -271,8 +263,8 @@ def _levels_part(levels: pd.DataFrame) -> list[str]:
     return [
         *markdown_table([*header, "noisy PSNR (dB)"], lines, 2),
         "",
-        "Measured on the images, in grey levels of 0..255, before clipping. Spread is the RMS without the noise's "
-        "known mean; averaging a grey image's copies takes noise away where each copy has a draw of its own.",
+        "Measured on the images, in gray levels of 0..255, before clipping. Spread is the RMS without the noise's "
+        "known mean; averaging the copies of a gray image removes noise where each copy has its own draw.",
     ]
 
 
@@ -309,7 +301,7 @@ def _fit_part(fit: pd.DataFrame) -> list[str]:
         *markdown_table([*header, "published fall (dB)"], lines, 3),
         "",
         "PSNR, over single modalities and sigmas. The distance is the mean absolute difference; the fall is the PSNR "
-        "at the lowest sigma minus that at the highest one. A reading of the noise that explains the paper comes near "
+        "at the lowest sigma minus that at the highest one. A reading of the noise that explains the paper agrees "
         "in both, and for both patterns.",
     ]
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Methods are found by their config files, and bad ones are named."""
+"""Methods are read from their config files, and errors name the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_method_is_one_file_and_the_order_is_its_own(methods_folder, method_wr
 def test_methods_are_chosen_by_name(methods_folder):
     found = read_methods(methods_folder)
     assert choose_methods(found, None) == found == choose_methods(found, ["twn", "two_stage"])
-    with pytest.raises(MethodError, match="no method 'dncn'; there are two_stage, twn"):
+    with pytest.raises(MethodError, match="unknown method 'dncn'; choose from two_stage, twn"):
         choose_methods(found, ["dncn"])
 
 
@@ -34,7 +34,7 @@ MISTAKES = {
     "key": ("method_info: {name: bad, title: Bad}\n", "lacks order, published, standing, single_stage, reference"),
     "name": (
         "{name: other, title: B, order: 1, published: null, standing: ours, single_stage: no, reference: r}",
-        "own",
+        "must equal the file's name",
     ),
     "standing": (
         "{name: bad, title: B, order: 1, published: null, standing: great, single_stage: no, reference: r}",
@@ -65,5 +65,5 @@ def test_a_bad_file_is_named(tmp_path, text, message):
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(MethodError, match="holds no method"):
+    with pytest.raises(MethodError, match="has no method"):
         read_methods(tmp_path)
