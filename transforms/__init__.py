@@ -34,12 +34,22 @@ from .noise_dictionary import (
     RandMultiPatternNoised,
     RandMultiPatternNoiseDict,
 )
-from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulate_noise
+from .noise_models import (
+    NOISE_PROTOCOLS,
+    PATTERNS,
+    PROTOCOLS,
+    NoisePlan,
+    NoiseProtocol,
+    NoiseRecord,
+    derive_seed,
+    simulate_noise,
+)
 from .save import SaveDenoisedd, denoised_path, save_like_input
 
 __all__ = [
     "AIR_HU",
     "KERNELS",
+    "NOISE_PROTOCOLS",
     "PATTERNS",
     "PHOTONS_PER_MA",
     "PROTOCOLS",
@@ -58,6 +68,8 @@ __all__ = [
     "MultiPatternNoiseD",
     "MultiPatternNoiseDict",
     "MultiPatternNoised",
+    "NoisePlan",
+    "NoiseProtocol",
     "NoiseRecord",
     "ParallelBeam",
     "RandLowDoseCT",
