@@ -16,14 +16,14 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
     """Build the network that a config defines.
 
     Args:
-        path: YAML or JSON with ``network_def`` as in MONAI bundles; what it refers to is resolved, the rest is ignored.
+        path: YAML or JSON with ``network_def`` as in MONAI bundles; its references are resolved, the rest is ignored.
 
     Returns:
         The network, with its initial weights.
 
     Raises:
-        ValueError: when the file cannot be read, has no ``network_def`` or that is no network; the message names the
-            file.
+        ValueError: when the file cannot be read, has no ``network_def``, or ``network_def`` is not a network; the
+            message names the file.
     """
     try:
         parser = ConfigParser(ConfigParser.load_config_file(os.fspath(path)))
@@ -36,7 +36,7 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
     except Exception as error:
         raise ValueError(f"{path}: 'network_def': {root_cause(error)}") from None
     if not isinstance(network, nn.Module):
-        raise ValueError(f"{path}: 'network_def' is no network but a {type(network).__name__}.")
+        raise ValueError(f"{path}: 'network_def' is not a network but a {type(network).__name__}.")
     return network
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ...transforms import PATTERNS
+from ...transforms import PATTERNS, PROTOCOLS
 from ..bundle.config import network_from_config
 from ..evaluation import SCORES, EvaluationSettings, ScoreTable, summarize
 from ..evaluation.run import run_evaluation
@@ -44,7 +44,7 @@ def evaluate(
         ),
     ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether to score non-local means as well.")] = False,
-    protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published or author_code.")] = "physical",
+    protocol: Annotated[str, typer.Option(help=f"Noise protocol: {', '.join(PROTOCOLS)}.")] = "physical",
     patterns: Annotated[
         str, typer.Option(help=f"Noise patterns, separated by commas: {', '.join(PATTERNS)}.")
     ] = "gaussian,speckle",

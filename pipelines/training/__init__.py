@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training engine and handlers; the bundles' configs put them together."""
+"""Training engines and handlers, which the bundles' configs combine."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
 from .evaluator import DenoisingEvaluator

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training engine and its handlers, piece by piece."""
+"""The training engine and its handlers, one by one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from noisewise.pipelines.training import (
     BestWeights,
     DenoisingEvaluator,
     EpochSeeding,
+    ResumableEarlyStop,
     TrainingCheckpoint,
     TwoStageTrainer,
     WeightAverage,
@@ -191,7 +192,7 @@ def test_checkpoint_refuses_what_does_not_fit(tmp_path):
 
     with pytest.raises(ValueError, match="'network' does not fit"):
         resumed(TwoStageDenoiser(features=5), batches(2)).run()
-    with pytest.raises(ValueError, match="2 iterations an epoch"):
+    with pytest.raises(ValueError, match="2 iterations per epoch"):
         resumed(network, batches(3)).run()
     with pytest.raises(ValueError, match=r"lacks \['ema'\]"):
         resumed(network, batches(2), ema=WeightAverage(network)).run()
@@ -199,7 +200,7 @@ def test_checkpoint_refuses_what_does_not_fit(tmp_path):
     trainer.run()
     assert trainer.state.epoch == 2 and trainer.state.iteration == 4
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="no readable training checkpoint"):
+    with pytest.raises(ValueError, match="cannot be read as a training checkpoint"):
         resumed(network, batches(2)).run()
 
 
@@ -305,6 +306,24 @@ def test_sampler_balances_modalities():
     assert sorted(uniform) == list(range(100))
     with pytest.raises(ValueError, match="no training images"):
         training_sampler([], 1)
+
+
+def test_the_sampler_draws_uniformly_without_a_key():
+    items = [{"modality": "ct"}] * 9 + [{"modality": "mri"}]
+    assert sorted(training_sampler(items, 10, key=None)) == list(range(10))
+
+
+@pytest.mark.parametrize("patience", [None, 0])
+def test_without_patience_training_never_ends_early(patience):
+    trainer = Engine(lambda engine, batch: None)
+    handler = ResumableEarlyStop(patience, score_function=lambda engine: 0.0, trainer=trainer)
+    for _ in range(50):
+        handler(trainer)
+    assert not trainer.should_terminate
+    impatient = ResumableEarlyStop(2, score_function=lambda engine: 0.0, trainer=trainer)
+    for _ in range(3):
+        impatient(trainer)
+    assert trainer.should_terminate
 
 
 def test_the_sampler_balances_by_another_key():
