@@ -45,10 +45,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisewise.networks import ResidualDenseBlock, fast_inference_network
 from noisewise.pipelines.bundle.precision import has_native_bfloat16
-from noisewise.pipelines.denoising.denoiser import Denoiser
+from noisewise.pipelines.denoising.denoiser import Denoiser, get_denoiser
 from noisewise.pipelines.denoising.models import load_model
 from noisewise.pipelines.denoising.run import denoise_found
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE
@@ -232,8 +232,8 @@ def denoise_series(count: int, engine: str, threads: int) -> None:
     """Denoise a DICOM series from file to file; print the time, and that of the network alone."""
     with TemporaryDirectory() as folder:
         write_series(Path(folder, "in"), count)
-        options = DenoisingOptions(engine=engine, precision="float32", device="cpu")
-        denoiser = options.denoiser("ct")
+        settings = DenoisingSettings(engine=engine, precision="float32", device="cpu")
+        denoiser = get_denoiser(settings, "ct")
         run, inside = denoiser.engine(), []
         run(np.zeros((1, 1, 512, 512), np.float32))
 
@@ -246,7 +246,7 @@ def denoise_series(count: int, engine: str, threads: int) -> None:
         timed.name, timed.precision, timed.bytes_per_pixel = run.name, run.precision, run.bytes_per_pixel
         denoiser._engines["float32"] = timed
         begin = time.perf_counter()
-        (outcome,) = denoise_found(find_sources(Path(folder, "in"), Path(folder, "out")), options)
+        (outcome,) = denoise_found(find_sources(Path(folder, "in"), Path(folder, "out")), settings)
         took = time.perf_counter() - begin
         assert outcome.state == "done", outcome.failures
     print(f"DICOM series of {count} slices of 512 x 512, engine {run.name}, {threads} threads: {took:.1f} s from "

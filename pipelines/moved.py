@@ -1,18 +1,19 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Earlier names of modules that configs and documents name: importing one gives the module under its new name."""
+"""Earlier names: importing a module or a name of it gives the one with the new name, with a warning."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-__all__ = ["MOVED"]
+__all__ = ["MOVED", "renamed"]
 
 MOVED = {
     "conditions": "evaluation.conditions",
@@ -48,3 +49,24 @@ class _MovedModules(MetaPathFinder, Loader):
 
 # The last finder: asked only for what is nowhere else.
 sys.meta_path.append(_MovedModules(__package__, MOVED))
+
+
+def renamed(module: str, **names: str) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` that finds names by their earlier spelling, with a :class:`DeprecationWarning`.
+
+    Args:
+        module: the module's ``__name__``.
+        names: new names by old ones.
+
+    Returns:
+        The function, to be assigned to ``__getattr__`` at the top level of the module.
+    """
+
+    def getattr_(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        message = f"{name} is now {names[name]}; the old name will be removed."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], names[name])
+
+    return getattr_

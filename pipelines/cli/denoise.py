@@ -21,9 +21,8 @@ from rich.table import Column, Table
 
 from ..denoising.audit_report import write_audit_report
 from ..denoising.cluster import run_on_cluster
-from ..denoising.denoiser import DEFAULT_MEMORY
 from ..denoising.run import Observer, Outcome, denoise_found, run_sources
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DEFAULT_MEMORY, DenoisingSettings
 from ..denoising.sources import Found, Source, find_sources
 from ..engines.base import ENGINES, PRECISIONS
 
@@ -102,9 +101,9 @@ def denoise(
     """
     out, errors = Console(quiet=quiet), Console(stderr=True)
     try:
-        options = DenoisingOptions(
+        settings = DenoisingSettings(
             model=model,
-            config=None if config is None else str(config),
+            config=config,
             engine=engine,
             precision=precision,
             device=device,
@@ -125,7 +124,7 @@ def denoise(
         observer = _Display(found.sources, out, errors)
         run = partial(run_sources, workers=workers) if cluster is None else partial(run_on_cluster, address=cluster)
         with observer:
-            denoise_found(found, options, overwrite, observer, run)
+            denoise_found(found, settings, overwrite, observer, run)
         if found.audit_folder is not None:
             for line in write_audit_report(found.audit_folder, observer.outcomes, found.root):
                 _error(errors, line, "yellow")

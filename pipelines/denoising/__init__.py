@@ -5,7 +5,7 @@
 from ..bundle.precision import has_native_bfloat16
 from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
 from ..engines.load import load_engine
-from .denoiser import Denoiser, Removed
+from .denoiser import Denoiser, RemovedPart
 from .function import denoise
 from .models import DenoisingModel, choose_model, load_model
 from .tiling import Tile, tiles
@@ -19,7 +19,7 @@ __all__ = [
     "DenoisingModel",
     "Engine",
     "EngineError",
-    "Removed",
+    "RemovedPart",
     "Tile",
     "choose_model",
     "denoise",

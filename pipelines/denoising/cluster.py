@@ -17,7 +17,7 @@ from ..formats.quiet import quiet_libraries
 from .jobs import JobRecord, run_job
 from .ledger import Ledger, remove_leftovers
 from .run import Observer, Outcome, RunState, denoise_found, failures_of, fills_disk
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Source, find_sources
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ AHEAD = 2
 def denoise_many(
     input_path: str | os.PathLike,
     output_path: str | os.PathLike,
-    options: DenoisingOptions | None = None,
+    settings: DenoisingSettings | None = None,
     address: str | None = None,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -45,7 +45,7 @@ def denoise_many(
     Args:
         input_path: a file, or a folder, which all workers see under the same path.
         output_path: where results go, likewise.
-        options: how; each worker loads the model once.
+        settings: how; each worker loads the model once.
         address: of the scheduler, such as ``"tcp://10.0.0.1:8786"``; None starts workers on this computer, which
             listen to nothing but it.
         overwrite: whether files that exist, and results of other settings, may be replaced.
@@ -59,14 +59,14 @@ def denoise_many(
         OSError: when there is no scheduler at ``address``.
         ValueError: see :func:`~noisewise.pipelines.denoising.run.denoise_found`.
     """
-    options = options or DenoisingOptions()
-    found = find_sources(input_path, output_path, options.noise_map, options.audit)
-    return denoise_found(found, options, overwrite, observer, partial(run_on_cluster, address=address))
+    settings = settings or DenoisingSettings()
+    found = find_sources(input_path, output_path, settings.noise_map, settings.audit)
+    return denoise_found(found, settings, overwrite, observer, partial(run_on_cluster, address=address))
 
 
 def run_on_cluster(
     sources: Iterable[Source],
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     ledger: Ledger | None = None,
     observer: Observer | None = None,
     address: str | None = None,
@@ -75,7 +75,7 @@ def run_on_cluster(
 
     Args:
         sources: what there is to denoise.
-        options: how.
+        settings: how.
         ledger: the record of the output folder; None keeps no record.
         observer: is told what happens.
         address: of the scheduler; None starts workers on this computer.
@@ -92,7 +92,7 @@ def run_on_cluster(
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ImportError("a cluster needs Dask: pip install 'noisewise[bulk]'.") from error
-    run = _ClusterRun(sources, options, ledger, observer or Observer())
+    run = _ClusterRun(sources, settings, ledger, observer or Observer())
     if not run.waiting:
         return run.outcomes
     with ExitStack() as stack:
@@ -113,10 +113,10 @@ class _Failed:
     stops_all: bool
 
 
-def _job(source: Source, options: DenoisingOptions) -> JobRecord | _Failed:
+def _job(source: Source, settings: DenoisingSettings) -> JobRecord | _Failed:
     try:
         with quiet_libraries():
-            return run_job(source, options)
+            return run_job(source, settings)
     except Exception as error:
         return _Failed(failures_of(error, source), fills_disk(error), isinstance(error, EngineError))
 
@@ -138,7 +138,7 @@ class _ClusterRun(RunState):
                     submitted.append(source)
                     if self.ledger is not None:
                         self.ledger.begin(source)
-                    future = client.submit(_job, _absolute(source), self.options, pure=False)
+                    future = client.submit(_job, _absolute(source), self.settings, pure=False)
                     running[future] = source
                     completed.add(future)
                 future = next(completed)

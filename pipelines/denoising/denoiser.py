@@ -7,27 +7,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from ..bundle.precision import has_native_bfloat16
-from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
+from ..engines.base import Engine
 from ..engines.load import load_engine
-from .models import DEFAULT_MODEL, load_model
+from ..moved import renamed
+from .models import choose_model, load_model
+from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
-__all__ = ["DEFAULT_MEMORY", "Denoiser", "Removed"]
+__all__ = ["DEFAULT_MEMORY", "Denoiser", "RemovedPart", "cached_denoiser", "get_denoiser"]
 
-DEFAULT_MEMORY = 2 * 2**30
 LARGEST_BATCH = 8
 SMALLEST_TILE = 64
 BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Removed:
-    """What was taken away from a part of the slices.
+class RemovedPart:
+    """The noise that was removed from a part of the slices.
 
     Attributes:
         index: which slices, a slice object.
@@ -71,26 +73,40 @@ class Denoiser:
         memory: int = DEFAULT_MEMORY,
         config: str | os.PathLike | None = None,
     ) -> None:
-        if engine not in ENGINES:
-            raise EngineError(f"no engine {engine!r}; there are {', '.join(ENGINES)}.")
-        if precision not in PRECISIONS:
-            raise EngineError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}.")
-        if tile_size is not None and tile_size < 1:
-            raise ValueError(f"tile_size must be at least 1, got {tile_size}.")
-        self.model = load_model(os.fspath(model), None if config is None else os.fspath(config))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.engine_name, self.precision = engine, precision
-        self.tile_size, self.memory = tile_size, memory
+        self.settings = DenoisingSettings(
+            model=model,
+            config=config,
+            engine=engine,
+            precision=precision,
+            device=device,
+            tile_size=tile_size,
+            memory=memory,
+        )
+        self.model = load_model(self.settings.model, self.settings.config)
+        self.device = torch.device(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._engines: dict[str, Engine] = {}
 
     def engine(self, eight_bit: bool = False) -> Engine:
         """The engine for 8-bit or other values, made on first use."""
-        precision = self.precision
+        precision = self.settings.precision
         if precision == "auto":
             precision = "bfloat16" if eight_bit and has_native_bfloat16(self.device) else "float32"
         if precision not in self._engines:
-            self._engines[precision] = load_engine(self.model.network, self.engine_name, precision, self.device)
+            self._engines[precision] = load_engine(
+                self.model.network, self.settings.engine, precision, self.device
+            )
         return self._engines[precision]
+
+    def describe(self, eight_bit: bool = False) -> str:
+        """The model and its engine in a few words.
+
+        Args:
+            eight_bit: whether the stored values are 8-bit gray levels.
+        """
+        engine = self.engine(eight_bit)
+        return (
+            f"{self.model.name}, weights {self.model.digest[:12]}; {engine.name}, {engine.precision} on {self.device}"
+        )
 
     def denoise_slices(
         self,
@@ -100,7 +116,7 @@ class Denoiser:
         stored_range: tuple[float, float] | None = None,
         frozen: np.ndarray | None = None,
         out: np.ndarray | None = None,
-        on_removed: Callable[[Removed], None] | None = None,
+        on_removed: Callable[[RemovedPart], None] | None = None,
         on_progress: Callable[[float], None] | None = None,
     ) -> np.ndarray:
         """Denoise slices.
@@ -160,7 +176,7 @@ class Denoiser:
             if on_removed is not None:
                 shape = out[(index, *tile.core)].shape
                 values = removed[..., 0] if slices.ndim == 3 else np.broadcast_to(removed, shape)
-                on_removed(Removed(index, tile.core, values))
+                on_removed(RemovedPart(index, tile.core, values))
             if on_progress is not None:
                 on_progress(part[..., 0].size / pixels)
         return out
@@ -168,8 +184,8 @@ class Denoiser:
     def _parts(self, shape: tuple[int, int, int], engine: Engine) -> Iterator[tuple[slice, Tile]]:
         """Batches of slices, or tiles of single ones, each within the memory."""
         count, height, width = shape
-        budget = max(1, self.memory // engine.bytes_per_pixel)
-        size, halo = self.tile_size, self.model.halo
+        budget = max(1, self.settings.memory // engine.bytes_per_pixel)
+        size, halo = self.settings.tile_size, self.model.halo
         if size is None and height * width > budget:
             side = int(budget**0.5)
             size = max(SMALLEST_TILE, side - 2 * (halo or 0))
@@ -183,6 +199,29 @@ class Denoiser:
             batch = max(1, min(LARGEST_BATCH, budget // area, count))
             for begin in range(0, count, batch):
                 yield slice(begin, min(count, begin + batch)), tile
+
+
+def get_denoiser(settings: DenoisingSettings, modality: str | None = None) -> Denoiser:
+    """The denoiser for images of a modality. Each one is made once in a process.
+
+    Args:
+        settings: how to denoise. Their own modality overrides ``modality``.
+        modality: the modality that the file states.
+
+    Returns:
+        The denoiser, the same one for settings that differ only in what it does not depend on.
+
+    Raises:
+        ValueError: if the model cannot be loaded.
+        FileNotFoundError: if there is no such model.
+    """
+    return cached_denoiser(settings.for_denoiser(choose_model(settings.model, settings.modality or modality)))
+
+
+@lru_cache(maxsize=4)
+def cached_denoiser(settings: DenoisingSettings) -> Denoiser:
+    """A denoiser that is kept for the next call with equal settings, see :func:`get_denoiser`."""
+    return Denoiser(**settings.denoiser_arguments())
 
 
 def _check_slices(slices: np.ndarray, strength: float) -> None:
@@ -217,3 +256,6 @@ def _cast(
         return rounded.astype(dtype)
     # 64-bit integers near their limits are no exact doubles: what did not change is not converted.
     return np.where(rounded == stored.astype(np.float64), stored, rounded.astype(dtype))
+
+
+__getattr__ = renamed(__name__, Removed="RemovedPart")

@@ -5,17 +5,18 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import torch
 
 from ...transforms.intensity import CT_RANGE
-from .denoiser import DEFAULT_MEMORY, Denoiser
-from .models import DEFAULT_MODEL, is_ct_model
+from .denoiser import get_denoiser
+from .models import is_ct_model
+from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 
-__all__ = ["array_range", "cached_denoiser", "denoise", "to_slices"]
+__all__ = ["array_range", "denoise", "denoise_array", "to_slices"]
 
 ArrayT = TypeVar("ArrayT", np.ndarray, torch.Tensor)
 
@@ -66,34 +67,41 @@ def denoise(
         >>> denoise(np.zeros((32, 48), np.uint8)).shape
         (32, 48)
     """
+    settings = DenoisingSettings(
+        model=model,
+        engine=engine,
+        precision=precision,
+        device=device,
+        tile_size=tile_size,
+        memory=memory,
+        strength=strength,
+        intensity_range=intensity_range,
+    )
+    return denoise_array(array, settings, color)
+
+
+def denoise_array(array: ArrayT, settings: DenoisingSettings, color: bool | None = None) -> ArrayT:
+    """Denoise an image or a stack of images as settings say, see :func:`denoise`.
+
+    Args:
+        array: numpy array or torch tensor, of a shape that :func:`denoise` takes.
+        settings: how. Where they state no device, a tensor is denoised on its own.
+        color: whether a last axis of 3 holds colors; None takes it for colors.
+
+    Returns:
+        The denoised array: kind, dtype, shape and device of ``array``.
+
+    Raises:
+        ValueError: see :func:`denoise`.
+    """
     if isinstance(array, torch.Tensor):
         values = array.detach().as_subclass(torch.Tensor)
-        device = values.device if device is None else device
+        if settings.device is None:
+            settings = replace(settings, device=values.device)
         host = values.cpu()
         half = host.dtype in (torch.bfloat16, torch.float16)
-        result = _denoise_numpy(
-            (host.float() if half else host).numpy(),
-            cached_denoiser(os.fspath(model), engine, precision, str(device), tile_size, memory),
-            *(strength, intensity_range, color),
-        )
-        return torch.from_numpy(result).to(values)
-    device = None if device is None else str(device)
-    denoiser = cached_denoiser(os.fspath(model), engine, precision, device, tile_size, memory)
-    return _denoise_numpy(np.asarray(array), denoiser, strength, intensity_range, color)
-
-
-@lru_cache(maxsize=4)
-def cached_denoiser(
-    model: str,
-    engine: str,
-    precision: str,
-    device: str | None,
-    tile_size: int | None,
-    memory: int,
-    config: str | None = None,
-) -> Denoiser:
-    """A :class:`~noisewise.pipelines.denoising.Denoiser`, kept for the next call with the same arguments."""
-    return Denoiser(model, engine, precision, device, tile_size, memory, config)
+        return torch.from_numpy(_denoise_numpy((host.float() if half else host).numpy(), settings, color)).to(values)
+    return _denoise_numpy(np.asarray(array), settings, color)
 
 
 def array_range(dtype: np.dtype, model_name: str = DEFAULT_MODEL) -> tuple[float, float]:
@@ -134,13 +142,8 @@ def to_slices(array: np.ndarray, color: bool | None = None) -> np.ndarray:
     return array if array.ndim - is_color == 3 else array[None]
 
 
-def _denoise_numpy(
-    array: np.ndarray,
-    denoiser: Denoiser,
-    strength: float,
-    intensity_range: tuple[float, float] | None,
-    color: bool | None,
-) -> np.ndarray:
+def _denoise_numpy(array: np.ndarray, settings: DenoisingSettings, color: bool | None) -> np.ndarray:
+    denoiser = get_denoiser(settings)
     slices = to_slices(array, color)
-    limits = array_range(array.dtype, denoiser.model.name) if intensity_range is None else intensity_range
-    return denoiser.denoise_slices(slices, limits, strength).reshape(array.shape)
+    limits = settings.intensity_range or array_range(array.dtype, denoiser.model.name)
+    return denoiser.denoise_slices(slices, limits, settings.strength).reshape(array.shape)

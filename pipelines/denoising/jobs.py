@@ -16,12 +16,12 @@ from ..audit.residual import audit_residual, summarize_audits
 from ..formats.dicom import read_dicom
 from ..formats.registry import read_stack
 from ..formats.stack import FormatError, ImageStack
-from .denoiser import Removed
+from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
 from .models import is_ct_model
 from .noise_map import write_noise_map
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Source
 
 __all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "read_source", "run_job", "write_source"]
@@ -102,8 +102,8 @@ class DenoisedSource:
 
 
 @dataclass
-class Removal:
-    """Sums up what is removed, part by part, and keeps it where that is asked for.
+class RemovedNoise:
+    """Statistics of the removed noise, part by part; keeps the values too where a caller wants them.
 
     Attributes:
         slope: real values for one stored value, ``(N,)``.
@@ -116,7 +116,7 @@ class Removal:
     total: float = field(default=0.0, init=False)
     squares: float = field(default=0.0, init=False)
 
-    def __call__(self, removed: Removed) -> None:
+    def __call__(self, removed: RemovedPart) -> None:
         """Take in one part."""
         scale = self.slope[removed.index].reshape(-1, *(1,) * (removed.values.ndim - 1))
         values = removed.values * scale.astype(np.float32)
@@ -134,14 +134,14 @@ class Removal:
         return max(0.0, self.squares / self.count - mean * mean) ** 0.5
 
 
-def read_source(source: Source, options: DenoisingOptions) -> LoadedSource:
+def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
     """Read a source and find its intensity range.
 
     Of a series, files that cannot be read are left out and named; the others are denoised.
 
     Args:
         source: what there is to denoise.
-        options: how.
+        settings: how.
 
     Returns:
         What is in memory then.
@@ -152,21 +152,21 @@ def read_source(source: Source, options: DenoisingOptions) -> LoadedSource:
     """
     begin = time.perf_counter()
     inputs = input_states(source)
-    stack, lost = _read(source, options)
+    stack, lost = _read(source, settings)
     kept = source.only(stack.paths)
-    real_range = stack_range(stack, options.modality, options.intensity_range)
+    real_range = stack_range(stack, settings.modality, settings.intensity_range)
     inputs = {path: inputs[path] for path in kept.paths}
     return LoadedSource(kept, stack, real_range, lost, inputs, time.perf_counter() - begin)
 
 
 def denoise_source(
-    loaded: LoadedSource, options: DenoisingOptions, on_progress: Callable[[float], None] | None = None
+    loaded: LoadedSource, settings: DenoisingSettings, on_progress: Callable[[float], None] | None = None
 ) -> DenoisedSource:
     """Denoise what was read.
 
     Args:
         loaded: what :func:`read_source` gave.
-        options: how.
+        settings: how.
         on_progress: called with the number of slices (fractions for tiles) that each step completes.
 
     Returns:
@@ -178,17 +178,17 @@ def denoise_source(
     """
     begin = time.perf_counter()
     stack = loaded.stack
-    denoiser = options.denoiser(stack.modality)
-    keep = options.audit or options.noise_map
+    denoiser = get_denoiser(settings, stack.modality)
+    keep = settings.audit or settings.noise_map
     slope = np.broadcast_to(np.asarray(stack.slope, np.float64), (len(stack.slices),))
-    removal = Removal(slope, np.zeros(stack.slices.shape, np.float32) if keep else None)
+    removal = RemovedNoise(slope, np.zeros(stack.slices.shape, np.float32) if keep else None)
     if loaded.real_range is None:
         slices = stack.slices.copy()
     else:
         slices = denoiser.denoise_slices(
             stack.slices,
             stored_limits(stack, loaded.real_range),
-            options.strength,
+            settings.strength,
             stack.stored_range,
             stack.frozen,
             on_removed=removal,
@@ -211,7 +211,7 @@ def denoise_source(
     stack.details["settings"] = {
         "model": record.model,
         "weights": record.model_digest,
-        "strength": options.strength,
+        "strength": settings.strength,
         "intensity_range": list(loaded.real_range or ()),
         "precision": denoiser.engine(stack.eight_bit).precision,
     }
@@ -219,12 +219,12 @@ def denoise_source(
     return DenoisedSource(loaded, slices, removal.values, record)
 
 
-def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobRecord:
+def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRecord:
     """Write the results of a source; each file appears under its name when it is whole.
 
     Args:
         denoised: what :func:`denoise_source` gave.
-        options: how.
+        settings: how.
 
     Returns:
         The record, with the audit where one was asked for.
@@ -240,8 +240,8 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
         stack.write(stack, denoised.slices, list(source.outputs))
         if source.noise_map is not None:
             write_noise_map(stack, denoised.removed, source.noise_map)
-        if options.audit:
-            by_kernel = (options.modality or stack.modality) == "ct" or is_ct_model(record.model)
+        if settings.audit:
+            by_kernel = (settings.modality or stack.modality) == "ct" or is_ct_model(record.model)
             record.audit = _audit(denoised, correlated_noise=by_kernel)
     except BaseException:
         for path in new:
@@ -251,12 +251,12 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
     return record
 
 
-def run_job(source: Source, options: DenoisingOptions) -> JobRecord:
+def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
     """All three steps, one after the other.
 
     Args:
         source: what there is to denoise.
-        options: how.
+        settings: how.
 
     Returns:
         What is known then.
@@ -264,7 +264,7 @@ def run_job(source: Source, options: DenoisingOptions) -> JobRecord:
     Raises:
         FormatError: and what else the steps raise.
     """
-    return write_source(denoise_source(read_source(source, options), options), options)
+    return write_source(denoise_source(read_source(source, settings), settings), settings)
 
 
 def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
@@ -290,28 +290,28 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     return {**summary, "shown_slice": shown, "shown": audits[shown].to_dict()}
 
 
-def _read(source: Source, options: DenoisingOptions) -> tuple[ImageStack, list[tuple[str, str]]]:
+def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list[tuple[str, str]]]:
     try:
-        return _read_together(source.paths, source.kind, options), []
+        return _read_together(source.paths, source.kind, settings), []
     except FormatError:
         if len(source.paths) == 1:
             raise
-        good, lost = _try_each(source, options)
+        good, lost = _try_each(source, settings)
         if not lost:
             raise
         if not good:
             raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost) from None
         # Slice by slice, a gap where they were is none.
-        stack = _read_together(good, source.kind, options, allow_gaps=True)
+        stack = _read_together(good, source.kind, settings, allow_gaps=True)
         # Not the errors themselves, which would keep in memory what had been read of the files.
         return stack, [(error.path, error.cause) for error in lost]
 
 
-def _try_each(source: Source, options: DenoisingOptions) -> tuple[list[Path], list[FormatError]]:
+def _try_each(source: Source, settings: DenoisingSettings) -> tuple[list[Path], list[FormatError]]:
     good, lost = [], []
     for path in source.paths:
         try:
-            _read_together([path], source.kind, options)
+            _read_together([path], source.kind, settings)
             good.append(path)
         except FormatError as error:
             lost.append(error)
@@ -319,8 +319,8 @@ def _try_each(source: Source, options: DenoisingOptions) -> tuple[list[Path], li
 
 
 def _read_together(
-    paths: Sequence[Path], kind: str, options: DenoisingOptions, allow_gaps: bool = False
+    paths: Sequence[Path], kind: str, settings: DenoisingSettings, allow_gaps: bool = False
 ) -> ImageStack:
     if kind == "dicom":
         return read_dicom(paths, allow_gaps)
-    return read_stack(paths[0], options.slice_axis)
+    return read_stack(paths[0], settings.slice_axis)

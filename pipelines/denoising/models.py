@@ -14,12 +14,9 @@ from torch import nn
 from ...bundles import bundle_path
 from ..bundle.config import network_from_config
 from ..bundle.weights import load_weights
+from .settings import AUTO, CT_MODEL, DEFAULT_MODEL
 
 __all__ = ["AUTO", "CT_MODEL", "DEFAULT_MODEL", "DenoisingModel", "choose_model", "is_ct_model", "load_model"]
-
-AUTO = "auto"
-DEFAULT_MODEL = "multimodal_denoising"
-CT_MODEL = "low_dose_ct_denoising"
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from typing import Any
 
 from ..engines.base import EngineError
 from ..formats.quiet import quiet_libraries
-from ..formats.stack import FormatError
+from ..formats.stack import FormatError, ImageStack
+from .denoiser import get_denoiser
 from .jobs import DenoisedSource, JobRecord, LoadedSource, denoise_source, read_source, write_source
 from .ledger import Ledger, remove_leftovers
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Found, Source
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "denoise_found",
     "failures_of",
     "fills_disk",
+    "recorded_settings",
     "run_sources",
 ]
 
@@ -99,7 +101,7 @@ def check_outputs(sources: Iterable[Source], ledger: Ledger | None, overwrite: b
 
 def run_sources(
     sources: Iterable[Source],
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     ledger: Ledger | None = None,
     workers: int = 1,
     observer: Observer | None = None,
@@ -110,7 +112,7 @@ def run_sources(
 
     Args:
         sources: what there is to denoise.
-        options: how.
+        settings: how.
         ledger: the record of the output folder; sources that are complete there are skipped. None keeps no record.
         workers: threads that read, and as many that write.
         observer: is told what happens.
@@ -122,8 +124,8 @@ def run_sources(
         EngineError: when no image can be denoised.
         KeyboardInterrupt: once what was being written is whole.
     """
-    options.check_device()
-    run = _Run(sources, options, ledger, observer or Observer(), workers=workers)
+    settings.check_device()
+    run = _Run(sources, settings, ledger, observer or Observer(), workers=workers)
     with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(workers, "write") as writers:
         try:
             run.go(readers, writers)
@@ -135,7 +137,7 @@ def run_sources(
 
 def denoise_found(
     found: Found,
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     overwrite: bool = False,
     observer: Observer | None = None,
     run: Callable[..., list[Outcome]] = run_sources,
@@ -144,7 +146,7 @@ def denoise_found(
 
     Args:
         found: what there is to denoise.
-        options: how.
+        settings: how.
         overwrite: whether files that exist, and results of other settings, may be replaced.
         observer: is told what happens.
         run: what denoises the sources: :func:`run_sources`, or the same on a cluster.
@@ -157,14 +159,40 @@ def denoise_found(
         LedgerError: when the output folder holds results of other settings, or another run is writing there.
         ValueError: when the model cannot be loaded.
     """
-    settings = {**options.settings(), "input": os.path.abspath(found.root)}
+    recorded = {**recorded_settings(settings), "input": os.path.abspath(found.root)}
     with ExitStack() as stack:
         ledger = None
         if found.is_tree:
-            ledger = stack.enter_context(Ledger(found.root, found.output_root, settings, overwrite))
+            ledger = stack.enter_context(Ledger(found.root, found.output_root, recorded, overwrite))
         check_outputs(found.sources, ledger, overwrite)
         stack.enter_context(quiet_libraries())
-        return run(found.sources, options, ledger=ledger, observer=observer)
+        return run(found.sources, settings, ledger=ledger, observer=observer)
+
+
+def recorded_settings(settings: DenoisingSettings) -> dict[str, Any]:
+    """The settings that results depend on, as the ledger keeps them: a run does not resume results of other settings.
+
+    Tiles and engines change results by less than 1e-4 of the range and are left out.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        Values that JSON can hold, with the SHA-256 of the weights by model.
+
+    Raises:
+        ValueError: if a model cannot be loaded.
+        FileNotFoundError: if there is no such model.
+    """
+    models = [get_denoiser(settings, modality).model for modality in (None, "ct")]
+    return {
+        "weights": {model.name: model.digest for model in models},
+        "strength": settings.strength,
+        "precision": settings.precision,
+        "modality": settings.modality,
+        "intensity_range": None if settings.intensity_range is None else list(settings.intensity_range),
+        "slice_axis": settings.slice_axis,
+    }
 
 
 class RunState:
@@ -172,15 +200,15 @@ class RunState:
 
     Args:
         sources: what there is to denoise; what the ledger knows to be complete is skipped.
-        options: how.
+        settings: how.
         ledger: the record of the output folder, or None.
         observer: is told what happens.
     """
 
     def __init__(
-        self, sources: Iterable[Source], options: DenoisingOptions, ledger: Ledger | None, observer: Observer
+        self, sources: Iterable[Source], settings: DenoisingSettings, ledger: Ledger | None, observer: Observer
     ) -> None:
-        self.options, self.ledger, self.observer = options, ledger, observer
+        self.settings, self.ledger, self.observer = settings, ledger, observer
         self.waiting: deque[Source] = deque()
         self.outcomes: list[Outcome] = []
         self.disk_is_full = False
@@ -219,7 +247,7 @@ class _Run(RunState):
     def read_ahead(self, readers: Executor) -> None:
         while self.waiting and len(self.reading) < self.workers:
             source = self.waiting.popleft()
-            self.reading.append((source, readers.submit(read_source, source, self.options)))
+            self.reading.append((source, readers.submit(read_source, source, self.settings)))
 
     def denoise_next(self, readers: Executor, writers: Executor) -> None:
         # All that holds the images is local here, so that they are gone with this call but for the writer's.
@@ -234,8 +262,8 @@ class _Run(RunState):
         del future
         try:
             stack = loaded.stack
-            self.observer.started(source, len(stack.slices), self.options.describe(stack.modality, stack.eight_bit))
-            denoised = denoise_source(loaded, self.options, self.observer.advanced)
+            self.observer.started(source, len(stack.slices), _describe_model(self.settings, stack))
+            denoised = denoise_source(loaded, self.settings, self.observer.advanced)
         except EngineError:
             raise
         except Exception as error:
@@ -254,9 +282,9 @@ class _Run(RunState):
         source = denoised.loaded.source
         if self.ledger is None:
             remove_leftovers(source.all_outputs)
-            return write_source(denoised, self.options)
+            return write_source(denoised, self.settings)
         self.ledger.begin(source)
-        record = write_source(denoised, self.options)
+        record = write_source(denoised, self.settings)
         self.ledger.finish(source, record.inputs, record.summary())
         return record
 
@@ -273,6 +301,10 @@ class _Run(RunState):
             else:
                 self.disk_is_full |= fills_disk(error)
                 self.report(Outcome(source, "failed", failures_of(error, source)))
+
+
+def _describe_model(settings: DenoisingSettings, stack: ImageStack) -> str:
+    return get_denoiser(settings, stack.modality).describe(stack.eight_bit)
 
 
 def failures_of(error: BaseException, source: Source) -> list[tuple[str, str]]:

@@ -15,9 +15,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from .denoiser import DEFAULT_MEMORY
-from .function import denoise
-from .models import DEFAULT_MODEL
+from .function import denoise_array
+from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 
 __all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
 
@@ -60,21 +59,31 @@ class Denoise(Transform):
         tile_size: int | None = None,
         memory: int = DEFAULT_MEMORY,
     ) -> None:
-        if slice_axis not in (None, 0, 1, 2):
-            raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {slice_axis!r}.")
-        self.slice_axis = slice_axis
+        # Settings alone, not the denoiser, so that a pipeline with this transform can be pickled for worker processes.
+        self.settings = DenoisingSettings(
+            model=model,
+            engine=engine,
+            precision=precision,
+            device=device,
+            tile_size=tile_size,
+            memory=memory,
+            strength=strength,
+            intensity_range=intensity_range,
+            slice_axis=slice_axis,
+        )
         self.color = color
-        # Keywords alone, so that a pipeline with this transform can be pickled for worker processes.
-        self.options = {
-            "model": model,
-            "intensity_range": intensity_range,
-            "strength": strength,
-            "engine": engine,
-            "precision": precision,
-            "device": device,
-            "tile_size": tile_size,
-            "memory": memory,
-        }
+
+    @classmethod
+    def from_settings(cls, settings: DenoisingSettings, color: bool = True) -> Denoise:
+        """The transform that denoises as settings say.
+
+        Args:
+            settings: how; their modality, noise map and audit are not used.
+            color: whether three channels are colors.
+        """
+        transform = cls(color=color)
+        transform.settings = settings
+        return transform
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Denoise.
@@ -101,7 +110,7 @@ class Denoise(Transform):
             slices = np.moveaxis(moved, 0, -1) if isinstance(moved, np.ndarray) else moved.movedim(0, -1)
         else:
             slices = moved.reshape(-1, *moved.shape[2:])
-        result = denoise(slices, color=is_color, **self.options)
+        result = denoise_array(slices, self.settings, is_color)
         if is_color:
             result = np.moveaxis(result, -1, 0) if isinstance(result, np.ndarray) else result.movedim(-1, 0)
         result = result.reshape(moved.shape).swapaxes(2, 3)
@@ -112,8 +121,8 @@ class Denoise(Transform):
         return np.ascontiguousarray(result) if isinstance(result, np.ndarray) else result.contiguous()
 
     def _axis(self, img: NdarrayOrTensor) -> int:
-        if self.slice_axis is not None:
-            return self.slice_axis
+        if self.settings.slice_axis is not None:
+            return self.settings.slice_axis
         if not isinstance(img, MetaTensor):
             return 2
         spacing = np.asarray(img.pixdim, np.float64)[:3]

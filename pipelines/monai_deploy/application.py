@@ -14,7 +14,8 @@ from monai.deploy.core import AppContext, Application
 from monai.deploy.operators.dicom_data_loader_operator import DICOMDataLoaderOperator
 from monai.deploy.operators.dicom_series_selector_operator import DICOMSeriesSelectorOperator
 
-from ..denoising.settings import DenoisingOptions
+from ..denoising.denoiser import get_denoiser
+from ..denoising.settings import DenoisingSettings
 from .denoising_operator import DenoisingOperator
 from .model_path import find_model
 from .report import RunReport
@@ -41,7 +42,7 @@ class DenoisingApplication(Application):
         report: what became of the series.
 
     Raises:
-        ValueError: when the config is wrong, an option is out of range, or there is no such model or it does not fit.
+        ValueError: when the config is wrong, a setting is out of range, or there is no such model or it does not fit.
     """
 
     def __init__(
@@ -59,20 +60,20 @@ class DenoisingApplication(Application):
         try:
             self.rules = self.kwargs("series_selector")["rules"]
             json.loads(self.rules)
-            self.denoising_options = DenoisingOptions(**self.kwargs("denoising"), model=find_model(model))
+            self.denoising_settings = DenoisingSettings(**self.kwargs("denoising"), model=find_model(model))
         except KeyError as error:
             raise ValueError(f"{config}: has no {error} of the series_selector.") from error
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{config}: {error}") from error
         # A wrong model is told before anything is read; the operators get this one.
-        self.denoising_options.denoiser()
+        get_denoiser(self.denoising_settings)
 
     def compose(self) -> None:
         """Connect the operators."""
         once = CountCondition(self, 1)
         loader = DICOMDataLoaderOperator(self, once, input_folder=self.input_folder, must_load=False, name="loader")
         selector = DICOMSeriesSelectorOperator(self, rules=self.rules, all_matched=True, name="selector")
-        shared = {"options": self.denoising_options, "report": self.report}
+        shared = {"settings": self.denoising_settings, "report": self.report}
         folders = {"input_folder": self.input_folder, "output_folder": self.output_folder}
         reader = SeriesToSlicesOperator(self, **folders, **shared, name="series_to_slices")
         denoiser = DenoisingOperator(self, **shared, name="denoising")

@@ -9,7 +9,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import denoise_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 
 __all__ = ["DenoisingOperator"]
@@ -26,14 +26,14 @@ class DenoisingOperator(Operator):
 
     Args:
         fragment: the application.
-        options: how to denoise.
+        settings: how to denoise.
         report: is told of failures.
     """
 
     def __init__(
-        self, fragment: Fragment, *args: Any, options: DenoisingOptions, report: RunReport, **kwargs: Any
+        self, fragment: Fragment, *args: Any, settings: DenoisingSettings, report: RunReport, **kwargs: Any
     ) -> None:
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
@@ -50,5 +50,5 @@ class DenoisingOperator(Operator):
         denoised = []
         for loaded in op_input.receive("loaded_series"):
             with self.report.collecting(loaded.source):
-                denoised.append(denoise_source(loaded, self.options))
+                denoised.append(denoise_source(loaded, self.settings))
         op_output.emit(denoised, "denoised_series")

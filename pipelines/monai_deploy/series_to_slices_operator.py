@@ -10,7 +10,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import read_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 from .selected_sources import selected_sources
 
@@ -33,7 +33,7 @@ class SeriesToSlicesOperator(Operator):
         fragment: the application.
         input_folder: of the DICOM files.
         output_folder: where results go.
-        options: how to denoise.
+        settings: how to denoise.
         report: is told of failures.
     """
 
@@ -43,12 +43,12 @@ class SeriesToSlicesOperator(Operator):
         *args: Any,
         input_folder: Path,
         output_folder: Path,
-        options: DenoisingOptions,
+        settings: DenoisingSettings,
         report: RunReport,
         **kwargs: Any,
     ) -> None:
         self.input_folder, self.output_folder = input_folder, output_folder
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
@@ -68,5 +68,5 @@ class SeriesToSlicesOperator(Operator):
             self.report.fail(str(error))
         for source in sources:
             with self.report.collecting(source):
-                loaded.append(read_source(source, self.options))
+                loaded.append(read_source(source, self.settings))
         op_output.emit(loaded, "loaded_series")

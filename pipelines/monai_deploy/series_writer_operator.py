@@ -9,7 +9,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import write_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 
 __all__ = ["SeriesWriterOperator"]
@@ -23,14 +23,14 @@ class SeriesWriterOperator(Operator):
 
     Args:
         fragment: the application.
-        options: how it was denoised.
+        settings: how it was denoised.
         report: is told of results and failures.
     """
 
     def __init__(
-        self, fragment: Fragment, *args: Any, options: DenoisingOptions, report: RunReport, **kwargs: Any
+        self, fragment: Fragment, *args: Any, settings: DenoisingSettings, report: RunReport, **kwargs: Any
     ) -> None:
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
@@ -41,4 +41,4 @@ class SeriesWriterOperator(Operator):
         """Write; each series appears as a whole."""
         for denoised in op_input.receive("denoised_series"):
             with self.report.collecting(denoised.loaded.source):
-                self.report.finish(write_source(denoised, self.options))
+                self.report.finish(write_source(denoised, self.settings))

@@ -81,7 +81,7 @@ class DenoisingApp(MONAILabelApp):
 
         Args:
             request: ``model``; ``image``, an id or a path below the studies; and the options of
-                :class:`~noisewise.pipelines.monai_label.options.DenoisingOptions`. With ``save_label`` the result is
+                :func:`~noisewise.pipelines.monai_label.options.request_settings`. With ``save_label`` the result is
                 kept in the studies under ``label_tag``.
             datastore: the studies, when not the app's own.
 

@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from ...bundles import bundle_path
 from ...transforms.load import NIFTI_SUFFIXES
 from ...transforms.save import write_nifti
 from ..denoising import load_model
+from ..denoising.settings import DenoisingSettings
 from ..denoising.transform import Denoise
 from .images import black_and_white, read_image
-from .options import DenoisingOptions, default_options
+from .options import default_options, request_settings, result_extension
 
 __all__ = ["DenoisingTask", "trained_bundles"]
 
@@ -60,7 +62,8 @@ class DenoisingTask(InferTask):
         """Denoise.
 
         Args:
-            request: ``image``, the path of a file or DICOM folder; for the rest see :class:`DenoisingOptions`.
+            request: ``image``, the path of a file or DICOM folder; for the rest see
+                :func:`~noisewise.pipelines.monai_label.options.request_settings`.
 
         Returns:
             The path of the result, a NIfTI file in float32 with the image's affine and shape (DICOM and flat pictures
@@ -69,15 +72,15 @@ class DenoisingTask(InferTask):
         Raises:
             ValueError: when an option is wrong or the image cannot be denoised.
         """
-        options = DenoisingOptions.of_request(request)
+        settings, extension = request_settings(request), result_extension(request)
         path = request["image"]
         times = [time.monotonic()]
         image = read_image(path)
-        limits = black_and_white(image, path, options)
+        limits = black_and_white(image, path, settings)
         times.append(time.monotonic())
-        result = image if limits is None else self._denoise(image, path, limits, options)
+        result = image if limits is None else self._denoise(image, path, replace(settings, intensity_range=limits))
         times.append(time.monotonic())
-        file = _new_file(options.result_extension)
+        file = _new_file(extension)
         try:
             write_nifti(result, image.meta, file)
         except BaseException:
@@ -89,23 +92,15 @@ class DenoisingTask(InferTask):
             "label_names": [],
             "model": self.bundle,
             "weights_sha256": load_model(self.bundle).digest,
-            "strength": options.strength,
+            "strength": settings.strength,
             "intensity_range": limits,
             "latencies": {"pre": pre, "infer": infer, "write": write, "total": round(times[-1] - times[0], 3)},
         }
 
-    def _denoise(
-        self, image: MetaTensor, path: str, limits: tuple[float, float], options: DenoisingOptions
-    ) -> MetaTensor:
+    def _denoise(self, image: MetaTensor, path: str, settings: DenoisingSettings) -> MetaTensor:
         # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as by the command line.
-        denoise = Denoise(
-            self.bundle,
-            intensity_range=limits,
-            strength=options.strength,
-            slice_axis=None if path.lower().endswith(NIFTI_SUFFIXES) else 2,
-            device=options.device,
-        )
-        return denoise(image)
+        axis = None if path.lower().endswith(NIFTI_SUFFIXES) else 2
+        return Denoise.from_settings(replace(settings, model=self.bundle, slice_axis=axis))(image)
 
 
 def _new_file(extension: str) -> str:

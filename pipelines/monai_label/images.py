@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from ...data_manifest.discover import find_image_files, read_dicom_headers
 from ...transforms.intensity import intensity_range, negative_cause, negative_share
 from ...transforms.load import ImageReadError, LoadMedicalImage
-from .options import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 
 __all__ = ["black_and_white", "image_modality", "read_image"]
 
@@ -55,14 +55,14 @@ def image_modality(path: str | os.PathLike) -> str | None:
 
 
 def black_and_white(
-    image: MetaTensor, path: str | os.PathLike, options: DenoisingOptions
+    image: MetaTensor, path: str | os.PathLike, settings: DenoisingSettings
 ) -> tuple[float, float] | None:
     """The values that stand for 0 and 1: those the request states, or those of the manifest's rule.
 
     Args:
         image: what was read, the whole volume or series.
         path: where from.
-        options: the request's.
+        settings: the request's.
 
     Returns:
         ``(low, high)``; None for an image without contrast, which holds nothing to remove.
@@ -72,9 +72,9 @@ def black_and_white(
     """
     if bool((image == image.flatten()[0]).all()):
         return None
-    if options.intensity_range is not None:
-        return options.intensity_range
-    modality = image_modality(path) if options.modality == "auto" else options.modality
+    if settings.intensity_range is not None:
+        return settings.intensity_range
+    modality = settings.modality or image_modality(path)
     low, high = intensity_range(image, image.meta["stored_dtype"], modality)
     if modality != "ct" and negative_cause(negative_share((image.as_tensor() - low) / (high - low))) is not None:
         raise ValueError(

@@ -10,7 +10,7 @@ import numpy as np
 from skimage.restoration import estimate_sigma
 
 from .images import black_and_white, read_image
-from .options import DenoisingOptions
+from .options import request_settings
 
 __all__ = ["noise_level"]
 
@@ -32,7 +32,7 @@ def noise_level(path: str | os.PathLike) -> float:
         ValueError: when it is no image that can be denoised.
     """
     image = read_image(path)
-    limits = black_and_white(image, path, DenoisingOptions.of_request({}))
+    limits = black_and_white(image, path, request_settings({}))
     if limits is None:
         return 0.0
     # Grey slices, those of all channels.

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from noisewise.pipelines.denoising import denoiser as denoiser_module
-from noisewise.pipelines.denoising.function import cached_denoiser
+from noisewise.pipelines.denoising.denoiser import cached_denoiser
 
 
 class HalvingEngine:

@@ -130,8 +130,8 @@ def test_options_reach_the_run(command, pictures, monkeypatch, small_weights):
     weights, config = small_weights
     seen = {}
 
-    def run(found, options, overwrite, observer, run):
-        seen.update(options=options, overwrite=overwrite, run=run)
+    def run(found, settings, overwrite, observer, run):
+        seen.update(options=settings, overwrite=overwrite, run=run)
         return []
 
     monkeypatch.setattr(denoise_cli, "denoise_found", run)

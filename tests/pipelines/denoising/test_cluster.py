@@ -14,9 +14,10 @@ from PIL import Image
 
 from noisewise.pipelines.denoising import cluster as bulk
 from noisewise.pipelines.denoising.cluster import denoise_many
+from noisewise.pipelines.denoising.denoiser import get_denoiser
 from noisewise.pipelines.denoising.jobs import run_job
 from noisewise.pipelines.denoising.run import Observer, denoise_found
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 
 distributed = pytest.importorskip("distributed", reason="Dask's distributed is not installed.")
@@ -35,7 +36,7 @@ def cluster(halving_module):
     """Two worker processes, forked so that they have the halving engine and need not import all anew."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bulk, "run_job", slow_job)
-        DenoisingOptions().denoiser()
+        get_denoiser(DenoisingSettings())
         with (
             dask.config.set({"distributed.worker.multiprocessing-method": "fork"}),
             distributed.LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
@@ -79,7 +80,7 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path, pictures, monkeypat
     check(tmp_path / "out", pixels)
     # What one run has done no other does again, wherever it runs.
     found = find_sources(tmp_path / "in", tmp_path / "out")
-    assert [outcome.state for outcome in denoise_found(found, DenoisingOptions())] == ["skipped"] * 8 + ["failed"]
+    assert [outcome.state for outcome in denoise_found(found, DenoisingSettings())] == ["skipped"] * 8 + ["failed"]
 
 
 def test_a_stopped_client_goes_on(cluster, tmp_path, pictures):

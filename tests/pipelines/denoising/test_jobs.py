@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 
 from noisewise.pipelines.denoising import jobs
 from noisewise.pipelines.denoising.jobs import read_source, run_job
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.formats import FormatError
 
@@ -37,7 +37,7 @@ def halved(values, low, high):
 
 
 def through(source, output, **options):
-    options = DenoisingOptions(**options)
+    options = DenoisingSettings(**options)
     (found,) = find_sources(source, output, options.noise_map, options.audit).sources
     return run_job(found, options)
 
@@ -227,7 +227,7 @@ def test_the_slice_with_the_most_to_look_at_is_drawn(tmp_path):
     voxels[1, 10:30, 10:30] += 900  # what the halving takes of it is no noise
     tifffile.imwrite(tmp_path / "a.tif", voxels.astype(np.uint16), photometric="minisblack")
     found = find_sources(tmp_path / "a.tif", tmp_path / "b.tif", audit=True)
-    record = run_job(found.sources[0], DenoisingOptions(audit=True, intensity_range=(0.0, 1000.0)))
+    record = run_job(found.sources[0], DenoisingSettings(audit=True, intensity_range=(0.0, 1000.0)))
     audit = record.summary()["audit"]
     assert audit["slices"] == 3 and audit["worst_slice"] == audit["shown_slice"] == 1
     assert audit["shown"]["std"] == pytest.approx((voxels[1] / 2).std(), rel=1e-3)
@@ -284,7 +284,7 @@ def test_of_a_series_without_a_good_file_each_is_named(tmp_path):
         path.write_bytes(path.read_bytes()[:-100])
     (source,) = find_sources(folder, tmp_path / "out").sources
     with pytest.raises(ExceptionGroup) as caught:
-        read_source(source, DenoisingOptions())
+        read_source(source, DenoisingSettings())
     assert {error.path for error in caught.value.exceptions} == {str(path) for path in folder.iterdir()}
 
 

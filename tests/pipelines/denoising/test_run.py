@@ -32,7 +32,7 @@ from noisewise.pipelines.denoising.run import (
     fills_disk,
     run_sources,
 )
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import Source, find_sources
 from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.formats import FormatError
@@ -44,7 +44,7 @@ NAMES = tuple(f"p{number // 2}/{number}.png" for number in range(6))
 
 
 def run(tmp_path, overwrite=False, observer=None, **options):
-    options = DenoisingOptions(**options)
+    options = DenoisingSettings(**options)
     found = find_sources(tmp_path / "in", tmp_path / "out", options.noise_map)
     return denoise_found(found, options, overwrite, observer)
 
@@ -94,12 +94,12 @@ def test_the_users_files_are_never_replaced_unasked(tmp_path, pictures):
 def test_a_single_file_keeps_no_record_and_replaces_nothing(tmp_path, pictures):
     pictures("a.png")
     found = find_sources(tmp_path / "in" / "a.png", tmp_path / "b.png")
-    (outcome,) = denoise_found(found, DenoisingOptions())
+    (outcome,) = denoise_found(found, DenoisingSettings())
     assert outcome.state == "done" and sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
     with pytest.raises(OutputExistsError, match=r"b\.png: exists already"):
-        denoise_found(found, DenoisingOptions())
+        denoise_found(found, DenoisingSettings())
     (tmp_path / ".77.tmp.b.png").write_bytes(b"a killed run's")
-    denoise_found(found, DenoisingOptions(), overwrite=True)
+    denoise_found(found, DenoisingSettings(), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
 
 
@@ -108,7 +108,7 @@ def test_another_input_folder_does_not_pass_for_a_changed_one(tmp_path, pictures
     run(tmp_path)
     pictures("a.png", folder="other", size=(8, 9))
     with pytest.raises(ValueError, match=r"other settings \(input .*in instead of .*other\)"):
-        denoise_found(find_sources(tmp_path / "other", tmp_path / "out"), DenoisingOptions())
+        denoise_found(find_sources(tmp_path / "other", tmp_path / "out"), DenoisingSettings())
 
 
 def test_one_failure_does_not_stop_the_others(tmp_path, pictures):
@@ -200,7 +200,7 @@ class Fakes:
 
 def test_reading_and_writing_run_beside_the_denoising(monkeypatch):
     fakes = Fakes(monkeypatch, wait_for_overlap=True)
-    assert [outcome.state for outcome in run_sources(fakes.sources(), DenoisingOptions())] == ["done"] * 5
+    assert [outcome.state for outcome in run_sources(fakes.sources(), DenoisingSettings())] == ["done"] * 5
     assert fakes.most <= 3 and fakes.alive == 0
 
 
@@ -208,7 +208,7 @@ def test_reading_and_writing_run_beside_the_denoising(monkeypatch):
 def test_memory_is_bounded_when_writing_is_slow(monkeypatch, workers):
     fakes = Fakes(monkeypatch)
     fakes.count = 8
-    run_sources(fakes.sources(), DenoisingOptions(), workers=workers)
+    run_sources(fakes.sources(), DenoisingSettings(), workers=workers)
     assert 2 <= fakes.most <= 1 + 2 * workers and fakes.alive == 0
 
 
@@ -229,7 +229,7 @@ def test_every_error_reaches_its_own_source(monkeypatch):
     failing("read_source", 1)
     failing("denoise_source", 2)
     failing("write_source", 3)
-    outcomes = {each.source.paths[0].stem: each for each in run_sources(fakes.sources(), DenoisingOptions())}
+    outcomes = {each.source.paths[0].stem: each for each in run_sources(fakes.sources(), DenoisingSettings())}
     assert [outcomes[str(n)].state for n in range(5)] == ["done", "failed", "failed", "failed", "done"]
     causes = [outcomes[str(n)].failures for n in (1, 2, 3)]
     steps = ("read_source", "denoise_source", "write_source")
@@ -244,7 +244,7 @@ def test_an_engine_that_cannot_run_stops_all(monkeypatch):
 
     monkeypatch.setattr(run_module, "denoise_source", fail)
     with pytest.raises(EngineError, match="no such engine"):
-        run_sources(fakes.sources(), DenoisingOptions())
+        run_sources(fakes.sources(), DenoisingSettings())
 
 
 # Ends of all kinds ------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def killed(tmp_path, monkeypatch, moment):
 def test_a_kill_leaves_no_half_written_file_and_the_next_run_goes_on(tmp_path, pictures, monkeypatch):
     pixels = pictures(*NAMES)
     out = tmp_path / "out"
-    run_module.DenoisingOptions().denoiser()  # loaded once, not in each process
+    run_module.get_denoiser(DenoisingSettings())  # loaded once, not in each process
 
     def half_written():
         return len(list(out.rglob("?.png"))) >= 2 and any(out.rglob(".*.tmp.*"))

@@ -93,13 +93,13 @@ def test_wrong_arguments_are_refused():
 @pytest.mark.parametrize("axis", [None, 0])
 def test_the_result_is_that_of_the_command_on_the_file(tmp_path, axis):
     from noisewise.pipelines.denoising.jobs import run_job
-    from noisewise.pipelines.denoising.settings import DenoisingOptions
+    from noisewise.pipelines.denoising.settings import DenoisingSettings
     from noisewise.pipelines.denoising.sources import find_sources
 
     values = RNG.uniform(0, 1, (14, 12, 5)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(values, np.diag([1, 1, 3, 1])), tmp_path / "in.nii")
     (source,) = find_sources(tmp_path / "in.nii", tmp_path / "out.nii").sources
-    run_job(source, DenoisingOptions(engine="torch", intensity_range=(0, 1), slice_axis=axis))
+    run_job(source, DenoisingSettings(engine="torch", intensity_range=(0, 1), slice_axis=axis))
     image = LoadImaged("image", reader="NibabelReader", ensure_channel_first=True)({"image": tmp_path / "in.nii"})
     expected = Denoised("image", engine="torch", slice_axis=axis)(image)["image"][0].numpy()
     assert np.abs(np.asarray(nibabel.load(tmp_path / "out.nii").dataobj) - expected).max() < 1e-6
