@@ -15,7 +15,7 @@ import numpy as np
 from ..audit.residual import audit_residual, summarize_audits
 from ..formats.dicom import read_dicom
 from ..formats.registry import read_stack
-from ..formats.stack import FormatError, ImageStack
+from ..formats.stack import Derivation, FormatError, ImageStack
 from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
@@ -208,13 +208,13 @@ def denoise_source(
         inputs=loaded.inputs,
         source=loaded.source,
     )
-    stack.details["settings"] = {
-        "model": record.model,
-        "weights": record.model_digest,
-        "strength": settings.strength,
-        "intensity_range": list(loaded.real_range or ()),
-        "precision": denoiser.engine(stack.eight_bit).precision,
-    }
+    stack.derivation = Derivation(
+        model=record.model,
+        weights=record.model_digest,
+        strength=settings.strength,
+        intensity_range=tuple(loaded.real_range or ()),
+        precision=denoiser.engine(stack.eight_bit).precision,
+    )
     record.seconds += time.perf_counter() - begin
     return DenoisedSource(loaded, slices, removal.values, record)
 

@@ -57,13 +57,13 @@ def stored_limits(stack: ImageStack, real_range: tuple[float, float]) -> tuple[n
     """The stored values that stand for black and white.
 
     Args:
-        stack: what was read; where its details say ``inverted``, black is the high value.
+        stack: what was read; where it is ``inverted``, black is the high value.
         real_range: as :func:`stack_range` gives it.
 
     Returns:
         Two numbers, or two arrays ``(N,)`` where the slices differ in slope or intercept.
     """
-    black, white = reversed(real_range) if stack.details.get("inverted") else real_range
+    black, white = reversed(real_range) if stack.inverted else real_range
     slope, intercept = (np.asarray(value, np.float64) for value in (stack.slope, stack.intercept))
     return (black - intercept) / slope, (white - intercept) / slope
 

@@ -21,9 +21,9 @@ import SimpleITK
 
 from ...atomic import atomic_path
 from .checks import check_file, check_output, check_values, reading, writing
-from .stack import FormatError, ImageStack
+from .stack import FormatError, ImageStack, VolumeCut
 from .values import DEFLATE_LEVEL, inflate_values, planes, read_values
-from .volume import choose_slice_axis, slice_spacing, slices_of, volume_of
+from .volume import LPS_TO_RAS, choose_slice_axis, slice_spacing, slices_of, volume_of
 
 __all__ = ["read_metaimage", "read_nrrd"]
 
@@ -109,7 +109,7 @@ def _read(
             reader.ReadImageInformation()
         except RuntimeError as error:
             raise FormatError(path, f"its {kind} header is damaged.") from error
-        components, size = reader.GetNumberOfComponents(), reader.GetSize()
+        components, size = reader.GetNumberOfComponents(), tuple(reader.GetSize())
         dtype = DTYPES.get(reader.GetPixelID())
         colour = components == 3 and dtype == np.uint8
         if dtype is None or (components != 1 and not colour):
@@ -119,18 +119,17 @@ def _read(
             raise FormatError(path, f"has {len(size)} dimensions; 2-D, 3-D and 4-D images are supported.")
         if colour and not layout.interleaved:
             raise FormatError(path, "its colours are not the first axis; save it with interleaved colours first.")
-        full = (*size, *(1,) * (4 - len(size)))
-        volume_shape = (*full[::-1], *((3,) if colour else ()))
         stored = np.dtype(dtype).newbyteorder(">" if layout.big_endian else "<")
-        values, rest = _read_voxels(path, layout, math.prod(volume_shape), stored)
+        values, rest = _read_voxels(path, layout, math.prod(size) * components, stored)
         spacing = (*reader.GetSpacing()[:3], 1.0)[:3]
-        axis = choose_slice_axis(path, full[:3], spacing, slice_axis)
-        slices = slices_of(values.reshape(volume_shape), axis, colour)
+        axis = choose_slice_axis(path, (*size, 1)[:3], spacing, slice_axis)
+        cut = VolumeCut(size, axis)
+        slices = slices_of(values.reshape(cut.array_shape(colour)), axis, colour)
     check_values(path, slices)
 
     def write(stack: ImageStack, slices: np.ndarray, paths: list[Path]) -> None:
         output = check_output(stack, slices, paths)
-        volumes = volume_of(slices, volume_shape, axis)
+        volumes = volume_of(slices, cut.array_shape(colour), axis)
         with writing(output):
             _write(output, path, layout, _encoded(volumes, stored, layout.encoding), rest)
 
@@ -139,8 +138,20 @@ def _read(
         [path],
         write,
         spacing=slice_spacing(spacing, axis) if len(size) > 2 else None,
-        details={"slice_axis": axis, "shape": tuple(size)},
+        affine=_affine(reader),
+        cut=cut,
     )
+
+
+def _affine(reader: SimpleITK.ImageFileReader) -> np.ndarray:
+    """From a header that was read; of a 4-D image, that of its volumes."""
+    dimensions = reader.GetDimension()
+    size = min(3, dimensions)
+    direction = np.reshape(reader.GetDirection(), (dimensions, dimensions))[:size, :size]
+    affine = np.eye(4)
+    affine[:size, :size] = direction * reader.GetSpacing()[:size]
+    affine[:size, 3] = reader.GetOrigin()[:size]
+    return LPS_TO_RAS @ affine
 
 
 def _metaimage_layout(path: Path) -> Layout:

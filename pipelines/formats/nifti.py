@@ -15,7 +15,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from ...atomic import atomic_path
 from .checks import check_output, check_values, reading, writing
-from .stack import FormatError, ImageStack
+from .stack import FormatError, ImageStack, VolumeCut
 from .values import gzip_writer, planes, read_values
 from .volume import choose_slice_axis, slice_spacing, slices_of, volume_of
 
@@ -63,17 +63,16 @@ def read_nifti(path: Path, slice_axis: int | None = None) -> ImageStack:
             raise FormatError(path, f"has the shape {shape}; 2-D, 3-D and 4-D images are supported.")
         stored = np.dtype(np.uint8) if colour else proxy.dtype
         begin, values, end = _read_parts(path, proxy.offset, math.prod(shape) * (3 if colour else 1), stored)
-        full = (*shape[:4], *(1,) * (4 - len(shape)))
-        # The first axis varies fastest on file.
-        volume_shape = (*full[::-1], *((3,) if colour else ()))
         zooms = (*(float(zoom) for zoom in header.get_zooms()[:3]), 1.0)[:3]
-        axis = choose_slice_axis(path, full[:3], zooms, slice_axis)
-        slices = slices_of(values.reshape(volume_shape), axis, colour)
+        axis = choose_slice_axis(path, (*shape, 1)[:3], zooms, slice_axis)
+        cut = VolumeCut(shape[:4], axis)
+        # The first axis varies fastest on file.
+        slices = slices_of(values.reshape(cut.array_shape(colour)), axis, colour)
     check_values(path, slices)
 
     def write(stack: ImageStack, slices: np.ndarray, paths: list[Path]) -> None:
         output = check_output(stack, slices, paths)
-        volumes = volume_of(slices, volume_shape, axis)
+        volumes = volume_of(slices, cut.array_shape(colour), axis)
         compressed = _is_compressed(output)
         with (
             writing(output),
@@ -92,7 +91,8 @@ def read_nifti(path: Path, slice_axis: int | None = None) -> ImageStack:
         slope=1.0 if colour else float(proxy.slope),
         intercept=0.0 if colour else float(proxy.inter),
         spacing=_millimetres(header, zooms, axis) if len(shape) > 2 else None,
-        details={"slice_axis": axis, "shape": shape},
+        affine=image.affine,
+        cut=cut,
     )
 
 

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-__all__ = ["FormatError", "ImageStack"]
+__all__ = ["Derivation", "DicomLayout", "FormatError", "ImageStack", "VolumeCut"]
 
 
 class FormatError(ValueError):
@@ -21,6 +20,57 @@ class FormatError(ValueError):
         super().__init__(f"{path}: {cause}")
         self.path = str(path)
         self.cause = cause
+
+
+@dataclass(frozen=True)
+class VolumeCut:
+    """How a volume was cut into slices.
+
+    Attributes:
+        shape: of the volume, ``(X, Y)``, ``(X, Y, Z)`` or ``(X, Y, Z, T)``.
+        axis: the axis along which it was cut, 0 for X, 1 for Y, 2 for Z.
+    """
+
+    shape: tuple[int, ...]
+    axis: int
+
+    def array_shape(self, color: bool) -> tuple[int, ...]:
+        """The shape of the array of all voxels, ``(T, Z, Y, X)``, or ``(T, Z, Y, X, 3)`` in color."""
+        full = (*self.shape, *(1,) * (4 - len(self.shape)))
+        return (*full[::-1], *((3,) if color else ()))
+
+
+@dataclass(frozen=True)
+class DicomLayout:
+    """How slices are spread over DICOM files.
+
+    Attributes:
+        frames: the number of frames of each file, in the order of the stack's paths.
+        unused_bits: for each file that has any, the bits above its stored values (old files keep overlays there), in
+            the shape of its pixels and in their places within each word.
+    """
+
+    frames: tuple[int, ...]
+    unused_bits: Mapping[Path, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How slices were denoised, for formats that say so (DICOM).
+
+    Attributes:
+        model: the name of the model.
+        weights: SHA-256 of its weights.
+        strength: from 0 (no change) to 1.
+        intensity_range: the real values of black and white, ``()`` for an image without contrast.
+        precision: of the computation, such as ``"float32"``.
+    """
+
+    model: str
+    weights: str
+    strength: float
+    intensity_range: tuple[float, ...]
+    precision: str
 
 
 @dataclass
@@ -42,7 +92,13 @@ class ImageStack:
             is what ``BitsStored`` allows.
         frozen: ``(N, H, W)``, True where a pixel is no image (padding, an overlay) and stays as it is; None for none.
         spacing: pixel distances (slice, row, column) in millimetres, None where unknown.
-        details: whatever the writer needs besides.
+        inverted: True where high values are black, as in DICOM's MONOCHROME1 and TIFF's MINISWHITE.
+        affine: ``(4, 4)``, maps voxel indices to millimeters from left to right, back to front and foot to head, as in
+            NIfTI. The indices are those of the volume, ``(X, Y, Z)``, or else ``(column, row, slice)``. None for
+            formats without a place in space.
+        cut: how the slices were cut from a volume; None when they were not.
+        dicom: which DICOM file holds which slices; None for other formats.
+        derivation: how the slices were denoised, set before they are written; None when unknown.
     """
 
     slices: np.ndarray
@@ -55,7 +111,11 @@ class ImageStack:
     stored_range: tuple[float, float] | None = None
     frozen: np.ndarray | None = None
     spacing: tuple[float, float, float] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    inverted: bool = False
+    affine: np.ndarray | None = None
+    cut: VolumeCut | None = None
+    dicom: DicomLayout | None = None
+    derivation: Derivation | None = None
 
     @property
     def name(self) -> str:

@@ -48,8 +48,7 @@ def read_tiff(path: Path) -> ImageStack:
         path: the file.
 
     Returns:
-        The stored values, ``(N, H, W)`` or ``(N, H, W, 3)``. ``details["inverted"]`` says whether high values are
-        black (MINISWHITE).
+        The stored values, ``(N, H, W)`` or ``(N, H, W, 3)``; ``inverted`` is True for MINISWHITE.
 
     Raises:
         FormatError: when the file cannot be read; when its pages differ or hold reduced copies (pyramids of whole
@@ -89,7 +88,7 @@ def read_tiff(path: Path) -> ImageStack:
                 for page, image in zip(copy.pages, slices):
                     _replace_image(copy, page, image, uses)
 
-    return ImageStack(slices, [path], write, details={"inverted": inverted})
+    return ImageStack(slices, [path], write, inverted=inverted)
 
 
 def _opened(path: Path) -> TiffFile:

@@ -11,7 +11,10 @@ import numpy as np
 
 from .stack import FormatError
 
-__all__ = ["choose_slice_axis", "slices_of", "slice_spacing", "volume_of"]
+__all__ = ["LPS_TO_RAS", "choose_slice_axis", "slices_of", "slice_spacing", "volume_of"]
+
+# DICOM and ITK count places from right to left and front to back, NIfTI from left to right and back to front.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def choose_slice_axis(path: Path, shape: Sequence[int], spacing: Sequence[float], chosen: int | None = None) -> int:

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from pydicom import Dataset, FileDataset
 from pydicom.sr.codedict import Code, codes
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from .... import __version__
+from ..stack import Derivation
 
 __all__ = ["describe_derivation", "mark_lossy"]
 
@@ -45,7 +45,7 @@ FRAME_TYPES = (
 )
 
 
-def describe_derivation(dataset: FileDataset, settings: Mapping[str, Any]) -> None:
+def describe_derivation(dataset: FileDataset, derivation: Derivation | None) -> None:
     """Say in a data set that it was derived by denoising.
 
     ImageType (and the FrameType of enhanced images) becomes DERIVED; what derivation, which source and which
@@ -54,9 +54,9 @@ def describe_derivation(dataset: FileDataset, settings: Mapping[str, Any]) -> No
 
     Args:
         dataset: of the source, with its own UIDs; it is changed.
-        settings: ``"model"``, ``"weights"`` (a digest) and ``"strength"`` are named where they are given.
+        derivation: its model, weights and strength are named; None when they are unknown.
     """
-    text = _description(settings)
+    text = _description(derivation)
     _derive_type(dataset, "ImageType")
     _add_derivation(dataset, dataset, text)
     for item in _functional_groups(dataset):
@@ -89,15 +89,12 @@ def mark_lossy(dataset: FileDataset, plain_size: int) -> None:
     dataset.LossyImageCompressionMethod = method
 
 
-def _description(settings: Mapping[str, Any]) -> str:
-    parts = [f"Denoised by noisewise {__version__}"]
-    if "model" in settings:
-        parts.append(f"model {settings['model']}")
-    if "weights" in settings:
-        parts.append(f"weights {str(settings['weights'])[:SHOWN_DIGITS]}")
-    if "strength" in settings:
-        parts.append(f"strength {settings['strength']:g}")
-    return ", ".join(parts)
+def _description(derivation: Derivation | None) -> str:
+    text = f"Denoised by noisewise {__version__}"
+    if derivation is None:
+        return text
+    weights = derivation.weights[:SHOWN_DIGITS]
+    return f"{text}, model {derivation.model}, weights {weights}, strength {derivation.strength:g}"
 
 
 def _derive_type(item: Dataset, name: str) -> None:

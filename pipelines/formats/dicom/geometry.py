@@ -12,8 +12,9 @@ import numpy as np
 from pydicom import Dataset
 
 from ..stack import FormatError
+from ..volume import LPS_TO_RAS
 
-__all__ = ["Plane", "frame_planes", "functional_group", "order_planes", "plane_of", "plane_spacing"]
+__all__ = ["Plane", "affine_of", "frame_planes", "functional_group", "order_planes", "plane_of", "plane_spacing"]
 
 # Headers give places as rounded text: millimetres, components of unit vectors, relative pixel distances.
 SAME_PLACE = 1e-3
@@ -160,6 +161,30 @@ def plane_spacing(planes: Sequence[Plane]) -> tuple[float, float, float] | None:
     if first.pixel_spacing is None or distance is None:
         return None
     return (distance, *first.pixel_spacing)
+
+
+def affine_of(planes: Sequence[Plane], spacing: tuple[float, float, float] | None) -> np.ndarray:
+    """Where voxels lie, by the first and the last slice.
+
+    Args:
+        planes: of one stack, in order.
+        spacing: as :func:`plane_spacing` gives it.
+
+    Returns:
+        ``(4, 4)``, maps ``(column, row, slice)`` to millimeters in NIfTI's directions; without place and orientation
+        where the files do not say where they lie.
+    """
+    first, last = planes[0], planes[-1]
+    distance, row, column = spacing or (1.0, *(first.pixel_spacing or (1.0, 1.0)))
+    if not (first.is_placed and last.is_placed):
+        return np.diag([column, row, distance, 1.0])
+    along_row, along_column = first.axes
+    step = np.cross(along_row, along_column) * distance
+    if len(planes) > 1 and not np.array_equal(first.position, last.position):
+        step = (last.position - first.position) / (len(planes) - 1)
+    affine = np.eye(4)
+    affine[:3] = np.stack([along_row * column, along_column * row, step, first.position], axis=1)
+    return LPS_TO_RAS @ affine
 
 
 def _check_spacing(paths: Sequence[Path], planes: Sequence[Plane]) -> None:

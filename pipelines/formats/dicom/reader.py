@@ -12,9 +12,9 @@ import numpy as np
 from pydicom import FileDataset
 
 from ..checks import check_values, reading
-from ..stack import FormatError, ImageStack
+from ..stack import DicomLayout, FormatError, ImageStack
 from .file import read_dataset
-from .geometry import frame_planes, order_planes, plane_spacing
+from .geometry import affine_of, frame_planes, order_planes, plane_spacing
 from .pixels import check_image, decode_pixels, frame_count, stored_limits
 from .series import DicomGroups, group_dicom
 from .values import modality_of, padding_mask, rescale_of, split_unused_bits, unit_of
@@ -45,8 +45,7 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
     Returns:
         The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` RGB (what is coded as YBR is converted). The slices of a
         series are sorted along their normal, or by InstanceNumber where they do not say where they lie, and ``paths``
-        with them; frames keep their order. ``frozen`` marks padding. In ``details``: ``"inverted"``, True where the
-        lowest value is white (MONOCHROME1); ``"frames"``, the number of frames of each file.
+        with them; frames keep their order. ``frozen`` marks padding; ``inverted`` is True for MONOCHROME1.
 
     Raises:
         FormatError: when a file is damaged, is no image or of an unsupported kind, or when the files are not one
@@ -83,6 +82,8 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
             unused[path] = above
         begin += count
     check_values(paths[0], slices)
+    planes = [plane for each in planes for plane in each]
+    spacing = plane_spacing(planes)
     slope, intercept = (np.array(values) for values in zip(*scale))
     return ImageStack(
         slices,
@@ -94,12 +95,10 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         modality=modality_of(first),
         stored_range=stored_limits(first),
         frozen=frozen,
-        spacing=plane_spacing([plane for each in planes for plane in each]),
-        details={
-            "inverted": first.PhotometricInterpretation == "MONOCHROME1",
-            "frames": counts,
-            "unused_bits": unused,
-        },
+        spacing=spacing,
+        inverted=first.PhotometricInterpretation == "MONOCHROME1",
+        affine=affine_of(planes, spacing),
+        dicom=DicomLayout(tuple(counts), unused),
     )
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import warnings
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +40,11 @@ def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> N
     Pixels keep their stored representation, and data sets their encoding; compressed ones become Explicit VR Little
     Endian, and YBR becomes RGB. All elements that the denoising does not concern are copied byte for byte; see
     :func:`~noisewise.pipelines.formats.dicom.derivation.describe_derivation` for the others. SOP and Series Instance
-    UIDs depend only on those of the inputs and on ``stack.details["settings"]``, so that a run that is repeated
-    writes the same ones.
+    UIDs depend only on those of the inputs and on ``stack.derivation``, so that a run that is repeated writes the same
+    ones.
 
     Args:
-        stack: what was read; ``stack.details["settings"]`` says how it was denoised (``"model"``, ``"weights"``,
-            ``"strength"`` and whatever else the result depends on).
+        stack: what was read; its ``derivation`` says how it was denoised.
         slices: in shape and dtype of ``stack.slices``.
         outputs: one path for each of ``stack.paths``. They appear only after all of them have been written.
 
@@ -53,18 +53,18 @@ def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> N
         ValueError: when shape, dtype or the number of paths is wrong.
     """
     _check(stack, slices, outputs)
-    digest = settings_digest(stack.details.get("settings", {}))
+    digest = settings_digest({} if stack.derivation is None else asdict(stack.derivation))
     lowest, highest = int(slices.min()), int(slices.max())
     with ExitStack() as staged:
         begin = 0
-        for path, output, count in zip(stack.paths, outputs, stack.details["frames"]):
+        for path, output, count in zip(stack.paths, outputs, stack.dicom.frames):
             pixels = slices[begin : begin + count]
             begin += count
             dataset = read_dataset(path)
             with writing(output), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 mark_lossy(dataset, pixels.nbytes)
-                describe_derivation(dataset, stack.details.get("settings", {}))
+                describe_derivation(dataset, stack.derivation)
                 _state_extremes(dataset, pixels, lowest, highest)
                 _replace_pixels(dataset, _with_unused_bits(stack, path, pixels))
                 _rename(dataset, digest)
@@ -101,7 +101,7 @@ def _check(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> None:
 
 def _with_unused_bits(stack: ImageStack, path: Path, pixels: np.ndarray) -> np.ndarray:
     """Put an overlay back into the bits above the stored values."""
-    above = stack.details["unused_bits"].get(path)
+    above = stack.dicom.unused_bits.get(path)
     if above is None:
         return pixels
     low, high = stack.stored_range

@@ -324,15 +324,15 @@ def test_the_writer_is_told_how_it_was_denoised(tmp_path, monkeypatch):
 
     def read(*arguments):
         stack = before(*arguments)
-        stack.write = lambda stack, *_: told.append(stack.details["settings"])
+        stack.write = lambda stack, *_: told.append(stack.derivation)
         return stack
 
     monkeypatch.setattr(jobs, "read_stack", read)
     through(tmp_path / "a.png", tmp_path / "b.png", strength=0.25)
     ((settings),) = told
-    assert settings["model"] == "multimodal_denoising" and settings["strength"] == 0.25
-    assert settings["intensity_range"] == [0, 255] and settings["precision"] == "float32"
-    assert len(settings["weights"]) == 64
+    assert settings.model == "multimodal_denoising" and settings.strength == 0.25
+    assert settings.intensity_range == (0, 255) and settings.precision == "float32"
+    assert len(settings.weights) == 64
 
 
 def test_nan_is_refused(tmp_path):

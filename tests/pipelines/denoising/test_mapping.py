@@ -58,7 +58,7 @@ def test_slopes_differ_between_slices():
 def test_black_is_high_where_the_file_says_so():
     image = stack(values(np.uint8, 0, 255))
     assert stored_limits(image, (0, 255)) == (0, 255)
-    image.details["inverted"] = True
+    image.inverted = True
     assert stored_limits(image, (0, 255)) == (255, 0)
     assert stored_limits(stack(values(), slope=-2.0, intercept=100.0), (-1000, 1000)) == (550, -450)
 

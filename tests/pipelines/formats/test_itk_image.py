@@ -113,7 +113,7 @@ def test_shapes(tmp_path, suffix, shape, axis, expected):
     stack = read(path, slice_axis=axis)
     assert stack.slices.shape == expected
     volume = voxels(path).reshape((1,) * (4 - len(shape)) + shape)
-    cut = 3 - stack.details["slice_axis"]
+    cut = 3 - stack.cut.axis
     for number in range(len(stack.slices)):
         time, index = divmod(number, volume.shape[cut])
         np.testing.assert_array_equal(stack.slices[number], np.take(volume[time], index, cut - 1))
@@ -124,7 +124,7 @@ def test_shapes(tmp_path, suffix, shape, axis, expected):
 @pytest.mark.parametrize(("spacing", "axis"), [((1, 1, 3), 2), ((3, 1, 1), 0), ((1, 3, 1), 1), ((2, 2, 2), 2)])
 def test_slices_are_cut_across_the_coarsest_axis(tmp_path, suffix, spacing, axis):
     stack = read(make(tmp_path / f"a{suffix}", noise((4, 5, 6)), spacing=spacing))
-    assert stack.details["slice_axis"] == axis
+    assert stack.cut.axis == axis
     assert stack.spacing[0] == pytest.approx(spacing[axis])
 
 

@@ -95,7 +95,7 @@ def test_shapes(tmp_path, shape, axis, expected):
     stack = read_nifti(path, axis)
     assert stack.slices.shape == expected
     volumes = stored(path).reshape(*shape, *(1,) * (5 - len(shape)))[..., 0]
-    cut = stack.details["slice_axis"]
+    cut = stack.cut.axis
     for number in range(len(stack.slices)):
         time, index = divmod(number, volumes.shape[cut])
         np.testing.assert_array_equal(stack.slices[number], np.take(volumes[..., time], index, cut).T)
@@ -110,7 +110,7 @@ def test_shapes(tmp_path, shape, axis, expected):
 )
 def test_slices_are_cut_across_the_coarsest_axis(tmp_path, zooms, axis):
     stack = read_nifti(make(tmp_path / "a.nii", noise((7, 6, 5)), zooms, xyzt_units=2))
-    assert stack.details["slice_axis"] == axis
+    assert stack.cut.axis == axis
     row, column = [other for other in (2, 1, 0) if other != axis]
     np.testing.assert_allclose(stack.spacing, (zooms[axis], zooms[row], zooms[column]), rtol=1e-6)
 
@@ -213,7 +213,7 @@ def test_nibabels_own_files(tmp_path, name):
     for axis in (None, 0):
         assert content(rewrite(path, slice_axis=axis)) == content(path)
     real = image.get_fdata().reshape(*image.shape, *(1,) * (4 - image.ndim))
-    cut = stack.details["slice_axis"]
+    cut = stack.cut.axis
     np.testing.assert_allclose(stack.real(1), np.take(real[..., 0], 1, cut).T, rtol=1e-6)
     np.testing.assert_allclose(stack.real(-1), np.take(real[..., -1], -1, cut).T, rtol=1e-6)
 

@@ -70,7 +70,7 @@ def test_dtypes_and_byte_orders(tmp_path, dtype, byteorder):
     check(path, array[None])
     stack = read_tiff(path)
     assert (stack.unit, stack.modality, stack.slope, stack.intercept, stack.spacing) == ("", None, 1, 0, None)
-    assert stack.details == {"inverted": False}
+    assert stack.inverted is False
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -131,7 +131,7 @@ def test_transparency_is_not_touched(tmp_path, photometric, channels, compressio
 def test_inverted_grey_is_told_and_kept(tmp_path):
     path = make(tmp_path / "a.tif", noise((ROWS, COLUMNS)), "miniswhite", extratags=[(274, "H", 1, 3, True)])
     stack = read_tiff(path)
-    assert stack.details["inverted"]
+    assert stack.inverted
     np.testing.assert_array_equal(stack.slices[0], noise((ROWS, COLUMNS)))
     new = tags(rewrite(path, lambda slices: slices + 1))[0]
     assert new[262] == 0 and new[274] == 3

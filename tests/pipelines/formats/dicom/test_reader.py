@@ -27,7 +27,7 @@ def test_a_series_is_sorted_along_its_normal(dicom_series):
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(dicom_series[0].parent)))
     np.testing.assert_array_equal(stack.real(), SimpleITK.GetArrayFromImage(reader.Execute()))
-    assert (stack.unit, stack.modality, stack.details["inverted"]) == ("HU", "ct", False)
+    assert (stack.unit, stack.modality, stack.inverted) == ("HU", "ct", False)
 
 
 def test_the_sense_of_the_normal_orders_the_slices(tmp_path, dicom_slice):
@@ -80,7 +80,7 @@ def test_the_range_of_stored_values(tmp_path, dicom_slice, signed, bits, expecte
 def test_black_and_white_of_monochrome1_are_swapped(tmp_path, dicom_slice):
     path = dicom_slice(tmp_path / "a", PhotometricInterpretation="MONOCHROME1")
     stack = read_dicom([path])
-    assert stack.details["inverted"] is True
+    assert stack.inverted is True
     np.testing.assert_array_equal(stack.slices[0], pydicom.dcmread(path).pixel_array)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from noisewise import __version__
 from noisewise.pipelines.formats.dicom import read_dicom
 from noisewise.pipelines.formats.dicom import writer as dicom_writer
-from noisewise.pipelines.formats.stack import FormatError
+from noisewise.pipelines.formats.stack import Derivation, FormatError
 
-SETTINGS = {"model": "two_stage", "weights": "0123456789abcdef" * 4, "strength": 0.5}
+DERIVATION = Derivation("two_stage", "0123456789abcdef" * 4, 0.5, (-1024.0, 3071.0), "float32")
 # Of the files that come with pydicom, those of more pixels would take seconds each.
 LARGEST = 2**18
 # GDCM, which SimpleITK reads DICOM with, misreads deep colour in RLE (but not the same pixels without compression),
@@ -46,9 +47,9 @@ CHANGED = {
 }
 
 
-def rewrite(paths, folder, change=lambda slices: slices, settings=SETTINGS) -> list[Path]:
+def rewrite(paths, folder, change=lambda slices: slices, derivation=DERIVATION) -> list[Path]:
     stack = read_dicom(paths)
-    stack.details["settings"] = settings
+    stack.derivation = derivation
     outputs = [folder / path.name for path in stack.paths]
     stack.write(stack, change(stack.slices), outputs)
     return outputs
@@ -164,9 +165,9 @@ def test_what_a_result_says_of_itself(dicom_series, tmp_path):
 
 def test_identifiers_depend_on_sources_and_settings_only(dicom_series, tmp_path):
     uids = []
-    others = {"a": SETTINGS, "b": dict(reversed(SETTINGS.items())), "c": {**SETTINGS, "strength": 1}}
-    for name, settings in others.items():
-        written = [pydicom.dcmread(path) for path in rewrite(dicom_series, tmp_path / name, settings=settings)]
+    others = {"a": DERIVATION, "b": replace(DERIVATION), "c": replace(DERIVATION, strength=1)}
+    for name, derivation in others.items():
+        written = [pydicom.dcmread(path) for path in rewrite(dicom_series, tmp_path / name, derivation=derivation)]
         uids.append([(dataset.SOPInstanceUID, dataset.SeriesInstanceUID) for dataset in written])
     assert uids[0] == uids[1] and not set(sum(uids[0], ())) & set(sum(uids[2], ()))
     # One slice alone gets the same names as within its series.
