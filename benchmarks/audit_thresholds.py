@@ -44,7 +44,7 @@ DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 
 TUBE_CURRENT = 250  # mA
 SMOOTHINGS = ("blur 1.5", "blur 3", "median 5", "denoised, blur 1", "denoised, blur 2")
 DISKS = [(radius, contrast) for radius in (3, 5, 10) for contrast in (1, 2, 4)]
-KINDS = {"neighbours": "neighbouring", "structure": "what was", "places": "more of", "shift": "the brightness"}
+KINDS = {"neighbors": "neighbouring", "structure": "what was", "places": "more of", "shift": "the brightness"}
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path, nargs="?")
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, default=10, help="images of each modality")
-    parser.add_argument("--crop", type=int, default=160, help="side of the centre crops, pixels")
+    parser.add_argument("--crop", type=int, default=160, help="side of the center crops, pixels")
     parser.add_argument("--low-dose", action="store_true", help="low-dose CT in place of Gaussian noise and speckle")
     parser.add_argument("--cache", type=Path, help="folder where the network's results are kept")
     parser.add_argument("--picture", type=Path, help="draw the example instead")
@@ -76,7 +76,7 @@ def main() -> None:
     table = pd.DataFrame(rows)
     columns = ["any", *KINDS]
     rates = table.groupby("kind")[columns].mean().assign(count=table.groupby("kind").size())
-    print("| residual | images | any warning | neighbours | structure | places | shift |")
+    print("| residual | images | any warning | neighbors | structure | places | shift |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for kind, row in rates.iterrows():
         print(f"| {kind} | {row['count']:.0f} | {' | '.join(f'{row[column]:.1%}' for column in columns)} |")
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """For each image: its modality, and the noisy versions and what was removed, grey levels, the last one as it is."""
+    """For each image: its modality, and the noisy versions and what was removed, gray levels, the last one as it is."""
     load = Compose([LoadMedicalImaged("image"), ScaleToUnitRanged("image")])
     denoiser = Denoiser(CT_MODEL if options.low_dose else DEFAULT_MODEL, precision="float32")
     modalities = ["ct"] if options.low_dose else None
@@ -102,9 +102,9 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
                 yield item["modality"], arrays["noisy"], arrays["removed"]
             continue
         whole = np.asarray(load(item)["image"])
-        clean = centre(whole, options.crop)
+        clean = center(whole, options.crop)
         if options.low_dose:  # rays cross the whole slice
-            versions = [centre(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
+            versions = [center(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
         else:
             versions = [
                 corrupt(clean, *condition, item["image_id"], (index + i) % 2 == 1)
@@ -125,8 +125,8 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
         yield item["modality"], noisy, removed
 
 
-def centre(image: np.ndarray, side: int) -> np.ndarray:
-    """The centre crop of ``(C, X, Y)``."""
+def center(image: np.ndarray, side: int) -> np.ndarray:
+    """The center crop of ``(C, X, Y)``."""
     starts = [max(0, (size - side) // 2) for size in image.shape[1:]]
     return image[:, starts[0] : starts[0] + side, starts[1] : starts[1] + side]
 
@@ -197,13 +197,13 @@ def draw_example(path: Path) -> None:
     with TemporaryDirectory() as folder:
         item = Manifest.read(build_embedded(folder)).datalist(modalities=["fundus"])[0]
         image = np.asarray(LoadMedicalImaged("image")(item)["image"])[1:2] / 255
-    noisy = corrupt(centre(image, 224), "gaussian", 10, "example", False).astype(np.float32)
+    noisy = corrupt(center(image, 224), "gaussian", 10, "example", False).astype(np.float32)
     denoised = Denoiser().denoise_slices(noisy, (0.0, 1.0))
     noisy, removed = noisy[0] * 255, (noisy - denoised)[0] * 255
     rows, columns = np.ogrid[: noisy.shape[0], : noisy.shape[1]]
     disk = (-2 * removed.std() * (np.hypot(rows - 150, columns - 60) <= 5)).astype(np.float32)
     noisy, removed = noisy + disk, removed + disk
-    audit = audit_residual(noisy, removed, "grey levels")
+    audit = audit_residual(noisy, removed, "gray levels")
     title = "a dark disk at row 150, column 60 was erased"
     audit_picture(path, noisy, noisy - removed, removed, audit, title, dots_per_inch=70)
     with Image.open(path) as picture:  # a palette, since the picture goes into the repository

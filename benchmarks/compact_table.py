@@ -16,7 +16,7 @@ from noisewise.pipelines.evaluation import read_scores, summarize
 TITLES = {
     "noisy": "noisy",
     "bm3d": "BM3D, true noise level",
-    "bm3d_vst": "BM3D, variance stabilised",
+    "bm3d_vst": "BM3D, variance stabilized",
     "two_stage_shipped": "two-stage",
     "two_stage_commercial": "two-stage without HAM10000",
 }

@@ -22,18 +22,18 @@ from skimage.filters import threshold_multiotsu
 import noisewise
 from noisewise.transforms import MultiPatternNoise
 
-TISSUES = ("background", "CSF and edges", "grey matter", "white matter")
+TISSUES = ("background", "CSF and edges", "gray matter", "white matter")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sigmas", type=float, nargs="+", default=[10, 25, 50], help="of 255 grey levels")
+    parser.add_argument("--sigmas", type=float, nargs="+", default=[10, 25, 50], help="of 255 gray levels")
     parser.add_argument("--slices", type=int, default=6, help="of the brain template")
     arguments = parser.parse_args()
 
     brain = brain_slices(arguments.slices)
     thresholds = threshold_multiotsu(brain[brain > 0.05], 3)
-    print("| sigma | image | Dice CSF and edges | Dice grey matter | Dice white matter |\n|---:|---|---:|---:|---:|")
+    print("| sigma | image | Dice CSF and edges | Dice gray matter | Dice white matter |\n|---:|---|---:|---:|---:|")
     for sigma in arguments.sigmas:
         noisy = with_noise(brain, sigma)
         for name, volume in (("noisy", noisy), ("denoised", noisewise.denoise(noisy))):

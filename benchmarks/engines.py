@@ -10,7 +10,7 @@
 The first form prints a Markdown table. All rows are timed in turn, again and again in one run, so that another load on
 the machine meets all of them; each figure is the median of the repeats after one that is not counted. On a machine that
 is busy otherwise, ``--threads 1 --cpu-time`` counts only the time that the processor spent on it. ``--memory``
-measures the engines' ``bytes_per_pixel``, each in a process of its own. ``--large`` denoises one square grey image in
+measures the engines' ``bytes_per_pixel``, each in a process of its own. ``--large`` denoises one square gray image in
 tiles, and prints the time and the memory beyond input and output. ``--series`` makes a DICOM series of so many slices
 of 512 x 512 pixels, denoises it as ``noisewise denoise`` does, and prints the whole time from reading to writing
 against the time that the network alone took within it.
@@ -196,7 +196,7 @@ def peak_resident() -> int:
 
 
 def measure_memory(network: nn.Module, name: str, side: int = 1024) -> None:
-    """Print the memory that an engine takes for one colour image, for each pixel."""
+    """Print the memory that an engine takes for one color image, for each pixel."""
     images = np.zeros((1, 3, side, side), np.float32)
     engine = load_engine(network, name, "float32", "cpu")
     engine(images[..., :32, :32])
@@ -206,7 +206,7 @@ def measure_memory(network: nn.Module, name: str, side: int = 1024) -> None:
 
 
 def denoise_large(side: int, engine: str, eight_bit: bool, threads: int, console: Console) -> None:
-    """Denoise one grey image in tiles, 8 or 16 bits in their default precision; print time and memory."""
+    """Denoise one gray image in tiles, 8 or 16 bits in their default precision; print time and memory."""
     denoiser = Denoiser(engine=engine, device="cpu")
     bits, dtype = (8, np.uint8) if eight_bit else (16, np.uint16)
     image = np.random.default_rng(0).integers(0, 2**bits, (1, side, side), dtype)
@@ -223,7 +223,7 @@ def denoise_large(side: int, engine: str, eight_bit: bool, threads: int, console
         )
     took = time.perf_counter() - begin
     run = denoiser.engine(eight_bit)
-    print(f"{side} x {side} grey, {bits} bit, engine {run.name}, {run.precision}, {threads} threads: {took:.0f} s "
+    print(f"{side} x {side} gray, {bits} bit, engine {run.name}, {run.precision}, {threads} threads: {took:.0f} s "
           f"({side**2 / took / 1e6:.3f} megapixels/s), peak memory beyond input and output "
           f"{(peak_resident() - before) / 2**20:.0f} MiB (allowed: {denoiser.memory / 2**20:.0f} MiB)")
 

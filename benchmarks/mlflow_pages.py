@@ -93,7 +93,7 @@ class Pages:
         time.sleep(3)
 
     def picture(self, name: str) -> None:
-        """Save what the window shows as a PNG of 256 colours."""
+        """Save what the window shows as a PNG of 256 colors."""
         path = self.folder / f"{name}.png"
         self.browser.save_screenshot(str(path))
         Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=0).save(path, optimize=True)

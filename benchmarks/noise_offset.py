@@ -5,36 +5,36 @@
     python benchmarks/noise_offset.py MANIFEST runs/reproduce/training/two_stage/model.pt \
         runs/author_code/training/two_stage/model.pt
 
-Two validation images of each modality, centre crops of 256 x 256, seed 0; means over images, in grey levels.
+Two validation images of each modality, center crops of 256 x 256, seed 0; means over images, in gray levels.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import pandas as pd
 import torch
 
-from noisewise.pipelines.evaluation import evaluation_items, evaluation_preprocessing
+from noisewise.pipelines.evaluation import EvaluationSettings, evaluation_preprocessing
 from noisewise.pipelines.evaluation.conditions import expand_conditions
-from noisewise.pipelines.reproduce.published import PATTERNS
-from noisewise.pipelines.reproduce.study import load_network
+from noisewise.pipelines.evaluation.run import load_network
 from noisewise.transforms import MultiPatternNoised
 
 PROTOCOLS = ("physical", "author_code")
-CROP = 256
+SETTINGS = EvaluationSettings(split="val", limit=2, crop=256, stds=(10.0, 75.0))
 
 
 def main() -> None:
     """Print the table."""
     manifest, *weights = sys.argv[1:]
     networks = {trained: load_network(path)[0].eval() for trained, path in zip(PROTOCOLS, weights, strict=True)}
-    prepare, corrupt = evaluation_preprocessing(CROP), MultiPatternNoised(keys="image")
+    prepare, corrupt = evaluation_preprocessing(SETTINGS.crop), MultiPatternNoised(keys="image")
     rows = []
-    for item in evaluation_items(manifest, "val", None, 2, CROP):
+    for item in SETTINGS.items(manifest):
         clean = prepare(expand_conditions([item], ["gaussian"], [0.0])[0])
         for protocol in PROTOCOLS:
-            for condition in expand_conditions([item], PATTERNS, (10.0, 75.0), protocol, 0):
+            for condition in dataclasses.replace(SETTINGS, protocol=protocol).conditions([item]):
                 noise = condition["noise"]
                 data = corrupt({"image": clean["label"], "grayscale": clean["grayscale"], "noise": noise})
                 for trained, network in networks.items():

@@ -25,7 +25,7 @@ from noisewise.pipelines.low_dose_ct import (
     flat_regions,
     residual_noise_std,
 )
-from noisewise.pipelines.low_dose_ct.picture import read_normal_dose
+from noisewise.pipelines.low_dose_ct.dose_picture import read_normal_dose
 from noisewise.transforms.intensity import CT_RANGE
 
 

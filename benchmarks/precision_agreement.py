@@ -7,7 +7,7 @@
 Clean images (of the manifest, else those that come inside Python packages) get Gaussian noise and speckle of sigma 10,
 25, 50 and 75 (of 255), are clipped and rounded to 8 bits, and denoised in both precisions to 8 bits. For each modality
 and noise: the PSNR in float32, how far bfloat16 moves it (mean, and the largest move of one image), the part of all
-values that differ by at most 1 and 2 grey levels, and the largest difference. bfloat16 needs a processor that computes
+values that differ by at most 1 and 2 gray levels, and the largest difference. bfloat16 needs a processor that computes
 in it; ``--emulated`` lets PyTorch emulate it, many times slower.
 """
 
@@ -32,7 +32,7 @@ from noisewise.pipelines.denoising import Denoiser
 from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.transforms import LoadMedicalImaged, MultiPatternNoised, ScaleToUnitRanged
 
-# The aim: the mean PSNR moves by less, and more values than this part by at most 2 grey levels.
+# The aim: the mean PSNR moves by less, and more values than this part by at most 2 gray levels.
 PSNR_MOVE, PART = 0.05, 0.999
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path, nargs="?")
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, default=4, help="images of each modality")
-    parser.add_argument("--crop", type=int, default=256, help="side of the centre crops, pixels")
+    parser.add_argument("--crop", type=int, default=256, help="side of the center crops, pixels")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--emulated", action="store_true", help="go on without native bfloat16 (engine torch)")
     options = parser.parse_args()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ...transforms import PATTERNS
-from ..bundle.config import network_from_config, root_cause
-from ..evaluation import SCORES, ScoreTable, summarize
+from ..bundle.config import network_from_config
+from ..evaluation import SCORES, EvaluationSettings, ScoreTable, summarize
 from ..evaluation.run import run_evaluation
+from .console import user_errors
 
 __all__ = ["evaluate"]
 
@@ -25,7 +25,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     modality: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images of each modality.", min=1)] = None,
-    crop: Annotated[int | None, typer.Option(help="Score centre crops of this many pixels a side.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Score center crops of this many pixels a side.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights; the bundle's by default.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON with 'network_def', such as a bundle's config.")
@@ -34,13 +34,13 @@ def evaluate(
     network: Annotated[bool, typer.Option(help="Whether the network is evaluated.")] = True,
     noisy: Annotated[bool, typer.Option(help="Whether the noisy input stands beside it.")] = True,
     bm3d: Annotated[
-        bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
+        bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial license).")
     ] = False,
     bm3d_vst: Annotated[
         bool,
         typer.Option(
             "--bm3d-vst",
-            help="Whether BM3D on a variance-stabilised image does as well; on noise other than speckle it is BM3D.",
+            help="Whether BM3D on a variance-stabilized image does as well; on noise other than speckle it is BM3D.",
         ),
     ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether non-local means does as well.")] = False,
@@ -54,7 +54,7 @@ def evaluate(
         "runs/evaluate"
     ),
     picture: Annotated[bool, typer.Option(help="Whether examples are drawn to picture.png.")] = True,
-    zoom: Annotated[int | None, typer.Option(help="Draw only a centre square of so many pixels.", min=1)] = None,
+    zoom: Annotated[int | None, typer.Option(help="Draw only a center square of so many pixels.", min=1)] = None,
     track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = True,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
 ) -> None:
@@ -63,53 +63,42 @@ def evaluate(
     What the output folder holds already is not computed again, so a killed run goes on where it was, and methods can
     be added one by one.
     """
-    console = Console()
+    references = {"noisy": noisy, "bm3d": bm3d, "bm3d_vst": bm3d_vst, "nlm": nlm}
     overrides: dict[str, Any] = {
-        "split": split,
-        "modalities": modality or None,
-        "limit": limit,
-        "crop": crop,
         "method": (name or "two_stage") if network else None,
-        "references": [
-            reference
-            for reference, on in (("noisy", noisy), ("bm3d", bm3d), ("bm3d_vst", bm3d_vst), ("nlm", nlm))
-            if on
-        ],
-        "protocol": protocol,
-        "patterns": [pattern.strip() for pattern in patterns.split(",")],
-        "seed": seed,
+        "references": [reference for reference, wanted in references.items() if wanted],
         "output_dir": str(output),
         "zoom": zoom,
         "track": track,
+        **({} if manifest is None else {"manifest": str(manifest)}),
+        **({} if weights is None else {"weights": str(weights)}),
+        **({} if picture else {"picture": None}),
     }
-    if manifest is not None:
-        overrides["manifest"] = str(manifest)
-    if weights is not None:
-        overrides["weights"] = str(weights)
-    if device is not None:
-        overrides["device"] = device
-    if not picture:
-        overrides["picture"] = None
-    try:
-        overrides["stds"] = _numbers(stds)
+    with user_errors():
+        settings = EvaluationSettings(
+            split=split,
+            modalities=tuple(modality) if modality else None,
+            limit=limit,
+            crop=crop,
+            protocol=protocol,
+            patterns=tuple(pattern.strip() for pattern in patterns.split(",")),
+            stds=_numbers(stds),
+            seed=seed,
+            device=device,
+        )
         if config is not None:
             overrides["network_def"] = network_from_config(config)
             overrides["method"] = (name or type(overrides["network_def"]).__name__) if network else None
-        table = run_evaluation(overrides)
-    except Exception as error:
-        cause = root_cause(error)
-        if os.environ.get("NOISEWISE_TRACEBACK") or not isinstance(cause, (ValueError, OSError, ImportError)):
-            raise
-        Console(stderr=True).print(f"error: {cause}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        table = run_evaluation(settings.overrides() | overrides)
+    console = Console()
     console.print(_rich_table(table))
     for file in ("scores.csv", "summary.csv", "summary.md", *(["picture.png"] if picture else [])):
         console.print(str(output / file), soft_wrap=True, highlight=False)
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return [float(part) for part in text.split(",")]
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"--stds: expected numbers separated by commas, got {text!r}.") from None
 

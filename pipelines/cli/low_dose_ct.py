@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +17,21 @@ from ..bundle.weights import WeightsError
 from ..denoising import Denoiser
 from ..denoising.models import CT_MODEL, DEFAULT_MODEL
 from ..low_dose_ct.calibration import calibrate
-from ..low_dose_ct.lesion_study import lesion_study
-from ..low_dose_ct.picture import draw_low_dose, read_normal_dose
-from ..low_dose_ct.references import REFERENCES
+from ..low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
+from ..low_dose_ct.folds import (
+    ComparedDenoisers,
+    fold_denoisers,
+    read_pair,
+    score_folds,
+    study_methods,
+    train_folds,
+)
+from ..low_dose_ct.lesion_study import QUARTER_DOSE, LesionTask, lesion_study
+from ..low_dose_ct.references import FOLD_REFERENCES
 from ..low_dose_ct.rows import read_rows
-from ..low_dose_ct.study import fold_denoisers, read_pair, score_folds, study_methods, train_folds
-from ..low_dose_ct.tables import write_lesion_tables, write_tables
+from ..low_dose_ct.tables import write_lesion_tables, write_score_tables
 from ..reproduce.budget import parse_settings
-from ..reproduce.methods import Method, choose_methods
+from ..reproduce.methods import choose_methods
 from .console import fail_if_any, say, user_errors
 
 __all__ = ["app"]
@@ -48,9 +56,9 @@ OutputOption = Annotated[Path, typer.Option(help="Folder of everything; what it 
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 ScoredOption = Annotated[
     list[str] | None,
-    typer.Option(help=f"Only this method, reference ({', '.join(REFERENCES)}) or weights ({', '.join(READY)})."),
+    typer.Option(help=f"Only this method, reference ({', '.join(FOLD_REFERENCES)}) or weights ({', '.join(READY)})."),
 ]
-BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial licence).")]
+BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial license).")]
 SpacingOption = Annotated[float, typer.Option(help="Side of a pixel in mm.", min=0.01)]
 DocsOption = Annotated[Path | None, typer.Option(help="Folder of the tables; OUTPUT/report by default.")]
 
@@ -80,7 +88,7 @@ def evaluate(
     only: ScoredOption = None,
     bm3d: BM3DOption = True,
     spacing_mm: SpacingOption = 0.7,
-    window: Annotated[tuple[float, float], typer.Option(help="Centre and width of the clinical window in HU.")] = (
+    window: Annotated[tuple[float, float], typer.Option(help="Center and width of the clinical window in HU.")] = (
         40.0,
         400.0,
     ),
@@ -88,13 +96,9 @@ def evaluate(
 ) -> None:
     """Score every method on the patients it was not trained on, and write the tables; scores there are kept."""
     with user_errors():
-        methods, references, denoisers = _chosen(only, bm3d)
-        table = score_folds(
-            *(manifest, output, methods, references, denoisers, spacing_mm, window),
-            report=say,
-        )
+        table = score_folds(manifest, output, _chosen(only, bm3d), spacing_mm, window, report=say)
         titles = TITLES | {method.name: method.title for method in study_methods()}
-        for path in write_tables(read_rows(table), docs or output / "report", titles):
+        for path in write_score_tables(read_rows(table), docs or output / "report", titles):
             say(f"wrote {path}")
 
 
@@ -109,11 +113,11 @@ def lesions(
 ) -> None:
     """Insert low-contrast disks into the pairs and let a model observer look for them before and after denoising."""
     with user_errors():
-        methods, references, denoisers = _chosen(only, bm3d)
-        references = [name for name in references if name != "quarter_dose"]  # the study's own row
-        by_method = fold_denoisers(manifest, output, methods, references, denoisers, report=say)
+        compared = _chosen(only, bm3d)
+        references = [name for name in compared.references if name != QUARTER_DOSE]  # the study has a row of its own
+        by_method = fold_denoisers(manifest, output, replace(compared, references=references), report=say)
         pairs = (read_pair(record) for record in Manifest.read(manifest))
-        rows = lesion_study(pairs, by_method, spacing_mm=spacing_mm)
+        rows = lesion_study(pairs, by_method, LesionTask(spacing_mm=spacing_mm))
         titles = TITLES | {"full_dose": "full dose"} | {method.name: method.title for method in study_methods()}
         for path in write_lesion_tables(rows, docs or output / "report", titles):
             say(f"wrote {path}")
@@ -161,10 +165,10 @@ def picture(
         say(f"wrote {draw_low_dose(slices, denoise, output, spacing_mm=spacing_mm)}")
 
 
-def _chosen(only: list[str] | None, bm3d: bool) -> tuple[list[Method], list[str], dict[str, Denoiser]]:
-    """The methods, references and ready weights that were asked for."""
+def _chosen(only: list[str] | None, bm3d: bool) -> ComparedDenoisers:
+    """Select the methods, references and ready weights that were asked for."""
     methods = study_methods()
-    known = [*REFERENCES, *READY, *(method.name for method in methods)]
+    known = [*FOLD_REFERENCES, *READY, *(method.name for method in methods)]
     unknown = sorted(set(only or ()) - set(known))
     if unknown:
         raise ValueError(f"no method {', '.join(unknown)}; there are {', '.join(known)}.")
@@ -175,8 +179,8 @@ def _chosen(only: list[str] | None, bm3d: bool) -> tuple[list[Method], list[str]
             denoisers[name] = Denoiser(READY[name], precision="float32")
         except (WeightsError, FileNotFoundError) as error:
             say(f"{name}: left out: {error}")
-    return (
+    return ComparedDenoisers(
         [method for method in methods if method.name in wanted],
-        [name for name in REFERENCES if name in wanted],
+        [name for name in FOLD_REFERENCES if name in wanted],
         denoisers,
     )

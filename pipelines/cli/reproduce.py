@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from ...data_manifest import build_embedded
-from ..evaluation import read_scores
+from ..evaluation import EvaluationSettings, read_scores
 from ..reproduce.budget import LIMITED, parse_settings
 from ..reproduce.cost import measure_costs, write_cost_table
-from ..reproduce.figures import draw_examples, draw_validation_curves
+from ..reproduce.figures import draw_comparisons, draw_validation_curves
 from ..reproduce.methods import choose_methods, read_methods
 from ..reproduce.protocol_study import protocol_study
 from ..reproduce.robustness import robustness_study
-from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, ScoringSetup, score_methods, scores_folder
-from ..reproduce.tables import write_tables
+from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, score_methods, scores_folder
+from ..reproduce.tables import write_paper_tables
 from ..reproduce.training import read_marker, train_methods
 from .console import fail, fail_if_any, say, user_errors
 
@@ -48,7 +48,7 @@ ScoredOption = Annotated[
 ]
 SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ProtocolOption = Annotated[str, typer.Option(help="Noise protocol of the scored images.")]
-CropOption = Annotated[int, typer.Option(help="Score centre crops of this many pixels a side; 0 for whole images.")]
+CropOption = Annotated[int, typer.Option(help="Score center crops of this many pixels a side; 0 for whole images.")]
 ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most so many images of each modality.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", min=0)]
 AmpOption = Annotated[str | None, typer.Option(help="bfloat16 or float16; float32 by default.")]
@@ -57,7 +57,7 @@ NetworkOption = Annotated[
     Path | None, typer.Option(help="YAML or JSON with the weights' 'network_def'; the bundle's network by default.")
 ]
 BM3DOption = Annotated[
-    bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial licence).")
+    bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial license).")
 ]
 DEFAULT_OUTPUT = Path("runs/reproduce")
 
@@ -95,8 +95,16 @@ def evaluate(
 ) -> None:
     """Score references, shipped weights and every trained method on the same noisy images; scores there are kept."""
     with user_errors():
-        setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-        fail_if_any(score_methods(read_methods(methods), manifest, output, setup, only, report=say), "not scored")
+        settings = EvaluationSettings(
+            split=split,
+            protocol=protocol,
+            crop=crop or None,
+            limit=limit,
+            seed=seed,
+            amp_dtype=amp_dtype,
+            device=device,
+        )
+        fail_if_any(score_methods(read_methods(methods), manifest, output, settings, only, report=say), "not scored")
 
 
 @app.command()
@@ -122,13 +130,21 @@ def tables(
         found = read_methods(methods)
         results = []
         if manifest is not None:
-            setup = ScoringSetup(split, protocol, crop or None, limit, seed, amp_dtype, device)
-            results = score_methods(found, manifest, output, setup, only, report=say)
+            settings = EvaluationSettings(
+                split=split,
+                protocol=protocol,
+                crop=crop or None,
+                limit=limit,
+                seed=seed,
+                amp_dtype=amp_dtype,
+                device=device,
+            )
+            results = score_methods(found, manifest, output, settings, only, report=say)
         scores = scores_folder(output, protocol) / "scores.csv"
         if not scores.exists():
             raise ValueError(f"{scores}: there are no scores yet; name the images with --manifest.")
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
-        for path in write_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
+        for path in write_paper_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
             say(str(path))
         fail_if_any(results, "not scored")
 
@@ -178,9 +194,8 @@ def figures(
         if manifest is None:
             manifest = build_embedded(output / "embedded")
         written = draw_validation_curves(found, output, folder)
-        written += draw_examples(
-            *(found, manifest, output, folder, split, sigma, crop or None, protocol, seed, image), report=say
-        )
+        settings = EvaluationSettings(split=split, crop=crop or None, protocol=protocol, seed=seed, device="cpu")
+        written += draw_comparisons(found, manifest, output, folder, settings, sigma=sigma, images=image, report=say)
         for path in written:
             say(str(path))
 
@@ -242,9 +257,8 @@ def robustness(
 ) -> None:
     """Score weights on noise that they were not trained for, and measure what a clean image loses."""
     with user_errors():
-        for path in robustness_study(
-            *(manifest, output, weights, config, crop or None, limit, split, seed, bm3d, device), report=say
-        ):
+        settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
+        for path in robustness_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
             say(str(path))
 
 
@@ -268,12 +282,9 @@ def protocols(
 ) -> None:
     """Test networks trained under two noise protocols under both, beside the published figures."""
     with user_errors():
-        for path in protocol_study(
-            *(manifest, output, physical_weights, author_weights, config, crop or None, limit, split, seed),
-            bm3d=bm3d,
-            device=device,
-            report=say,
-        ):
+        settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
+        weights = {"physical": physical_weights, "author_code": author_weights}
+        for path in protocol_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
             say(str(path))
 
 

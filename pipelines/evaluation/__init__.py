@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation: denoisers scored over modality, noise pattern and standard deviation, with tables and pictures."""
 
+from ..metrics import SCORES, Score, evaluation_metrics
 from .evaluator import ComparisonEvaluator
 from .examples import draw_examples, median_images
 from .items import evaluation_items
@@ -16,7 +17,7 @@ from .references.bm3d_vst import StabilizedBM3DDenoiser, stabilized_mean
 from .references.nlm import NonLocalMeansDenoiser
 from .references.noise_level import TrueNoiseLeveld, remove_noise_mean, speckle_factor, true_noise_level
 from .score_table import ScoreTable, ScoreTableError, read_scores
-from .scores import SCORES, Score, evaluation_metrics
+from .settings import EvaluationSettings
 from .summary import summarize, summary_markdown, summary_metrics
 from .transforms import AverageGrayscaled, evaluation_postprocessing, evaluation_preprocessing
 
@@ -27,6 +28,7 @@ __all__ = [
     "BM3DDenoiser",
     "ComparisonEvaluator",
     "EvaluationProgress",
+    "EvaluationSettings",
     "NonLocalMeansDenoiser",
     "PictureRow",
     "ReferenceDenoiser",

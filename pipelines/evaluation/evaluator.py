@@ -19,9 +19,9 @@ from torch import nn
 from torch.utils.data import Subset
 
 from ..bundle.inferer import DenoisingInferer
+from ..metrics import SCORES, evaluation_metrics
 from .network_digest import network_digest
 from .score_table import ScoreTable
-from .scores import SCORES, evaluation_metrics
 from .transforms import evaluation_postprocessing
 
 __all__ = ["ComparisonEvaluator"]

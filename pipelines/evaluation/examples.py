@@ -56,7 +56,7 @@ def draw_examples(
         path: the PNG to write.
         sigma: at which standard deviation; None takes the one nearest to 25 that was evaluated.
         patterns: which noise patterns; None takes the Gaussian and the speckle one, or what there is.
-        zoom: show only the centre square of this many pixels a side; None shows whole images.
+        zoom: show only the center square of this many pixels a side; None shows whole images.
 
     Returns:
         ``path``.

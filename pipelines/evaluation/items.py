@@ -31,7 +31,7 @@ def evaluation_items(
         split: ``"train"``, ``"val"`` or ``"test"``; None for all images.
         modalities: names of modalities; None for all.
         limit: at most so many images of each modality, always the same ones; None for all.
-        crop: side of the centre crop that will be scored, in pixels; None scores whole images.
+        crop: side of the center crop that will be scored, in pixels; None scores whole images.
 
     Returns:
         The manifest's data list, see :meth:`~noisewise.data_manifest.Manifest.datalist`.

@@ -31,6 +31,6 @@ def crop_in_words(crop: str) -> str:
         crop: the column ``crop`` of :func:`~noisewise.pipelines.evaluation.read_scores`.
 
     Returns:
-        Such as "centre crops of 256 x 256 pixels".
+        Such as "center crops of 256 x 256 pixels".
     """
-    return "whole images" if crop == "none" else f"centre crops of {crop} x {crop} pixels"
+    return "whole images" if crop == "none" else f"center crops of {crop} x {crop} pixels"

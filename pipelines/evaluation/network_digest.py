@@ -17,7 +17,7 @@ DIGITS = 16
 def network_digest(network: nn.Module) -> str:
     """A checksum of a network's structure and settings, without its weights.
 
-    The same weights give other images in a network with, say, another output activation; tables that recognise a
+    The same weights give other images in a network with, say, another output activation; tables that recognize a
     method by its weights alone would mix the two.
 
     Args:

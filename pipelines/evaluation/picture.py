@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from monai.metrics import SSIMMetric
 
 from ...atomic import atomic_path
-from ..metrics import CappedPSNRMetric
-from .scores import PSNR_CAP
+from ..metrics import SCORES
 
 __all__ = ["PictureRow", "error_map", "picture_grid", "quality_text", "save_figure", "show_image"]
 
@@ -47,12 +45,12 @@ def picture_grid(
     """Draw a PNG: a row an image, columns noisy | each method | clean | each method's absolute error.
 
     PSNR and SSIM of the whole image stand under each. Error maps are means over channels, on one scale for the whole
-    picture, given by its colour bar; images are drawn on 0..255, so nothing is stretched.
+    picture, given by its color bar; images are drawn on 0..255, so nothing is stretched.
 
     Args:
         rows: what to draw; all with the same methods.
         path: the PNG to write, atomically; missing folders are made.
-        zoom: show only the square of this many pixels a side around the centre; the figures stay the whole image's.
+        zoom: show only the square of this many pixels a side around the center; the figures stay the whole image's.
         dots_per_inch: resolution; each image is 2 inches wide.
 
     Returns:
@@ -89,7 +87,7 @@ def picture_grid(
                 axis.set_title(title, fontsize=9)
     if mapped is not None:
         bar = figure.colorbar(mapped, ax=axes, extend="max", fraction=0.02)
-        bar.set_label("absolute error, grey levels", fontsize=8)
+        bar.set_label("absolute error, gray levels", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return save_figure(figure, Path(path), dots_per_inch)
 
@@ -111,7 +109,7 @@ def _check(rows: Sequence[PictureRow]) -> list[str]:
 
 
 def _window(image: torch.Tensor, zoom: int | None) -> torch.Tensor:
-    """The centred square of ``zoom`` pixels of the last two axes."""
+    """The centered square of ``zoom`` pixels of the last two axes."""
     if zoom is None:
         return image
     starts = [max(0, (size - zoom) // 2) for size in image.shape[-2:]]
@@ -129,7 +127,7 @@ def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> No
     Args:
         axis: Matplotlib axes.
         image: ``(1 or 3, X, Y)``, 0..255.
-        zoom: show only the centred square of so many pixels.
+        zoom: show only the centered square of so many pixels.
     """
     # MONAI's axes are x, y; pictures are drawn row by row.
     values = (_window(image, zoom).clip(0, 255) / 255).permute(2, 1, 0).numpy()
@@ -140,9 +138,9 @@ def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> No
 
 def quality_text(image: torch.Tensor, clean: torch.Tensor) -> str:
     """PSNR and SSIM in words, of two images ``(C, X, Y)``, 0..255."""
-    psnr = CappedPSNRMetric(max_val=255, cap=PSNR_CAP)(image[None], clean[None])
-    ssim = SSIMMetric(spatial_dims=2, data_range=255)(image[None].float(), clean[None].float())
-    return f"{float(psnr):.2f} dB / {float(ssim):.4f}"
+    pair = image[None].float(), clean[None].float()
+    psnr, ssim = (float(SCORES[name].metric(255)(*pair)) for name in ("psnr", "ssim"))
+    return f"{psnr:.2f} dB / {ssim:.4f}"
 
 
 def save_figure(figure: Figure, path: Path, dots_per_inch: int) -> Path:

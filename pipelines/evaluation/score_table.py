@@ -17,10 +17,10 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from ...atomic import write_text_atomically
-from .scores import SCORES
+from ..metrics import SCORES
 from .summary import summarize, summary_markdown
 
-__all__ = ["ScoreTable", "ScoreTableError", "read_scores"]
+__all__ = ["ScoreTable", "ScoreTableError", "read_scores", "wait_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ScoreTable:
         split: name of the split that is evaluated; None when it is all.
         protocol: noise protocol.
         seed: base seed of the noise.
-        crop: side of the scored centre crop in pixels, None for whole images.
+        crop: side of the scored center crop in pixels, None for whole images.
         clip: whether noisy images were clipped.
         quantize: whether they were rounded to 256 levels.
         flush_seconds: how long computed rows may be unwritten.
@@ -229,11 +229,11 @@ class ScoreTable:
         self._flushed = time.monotonic()
 
     def _start_clock(self, engine: Engine) -> None:
-        _wait_for(engine.state.device)
+        wait_for(engine.state.device)
         self._started = time.perf_counter()
 
     def _stop_clock(self, engine: Engine) -> None:
-        _wait_for(engine.state.device)
+        wait_for(engine.state.device)
         self._elapsed = time.perf_counter() - self._started
 
     def _collect(self, engine: Engine) -> None:
@@ -254,6 +254,7 @@ class ScoreTable:
             self.flush(engine)
 
 
-def _wait_for(device: torch.device | None) -> None:
+def wait_for(device: torch.device | None) -> None:
+    """Wait until a GPU has finished its work, so that times include it; return at once on the CPU."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...transforms.noise_models import PROTOCOLS
+from ..metrics import PSNR_CAP, SCORES
 from .markdown import crop_in_words, markdown_table
-from .scores import PSNR_CAP, SCORES
 
-__all__ = ["AVERAGE", "summarize", "summary_markdown", "summary_metrics"]
+__all__ = ["AVERAGE", "GROUP", "PATTERNS", "summarize", "summary_markdown", "summary_metrics"]
 
 AVERAGE = "average"
-PAPER_PATTERNS = ("gaussian", "speckle")
+"""The pattern or modality of a row that averages over several."""
+PATTERNS = ("gaussian", "speckle")
+"""The patterns that averages are taken over, those of the paper."""
 GROUP = ["modality", "pattern", "sigma", "method"]
+"""The columns that identify a row of a summary."""
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
@@ -45,8 +48,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
         summary[f"{name}_std"] = groups[name].agg(lambda values: values.std(skipna=False))
     summary = summary.reset_index()
 
-    patterns = summary[summary["pattern"].isin(PAPER_PATTERNS)]
-    summary = pd.concat([summary, _average(patterns, "pattern", PAPER_PATTERNS)])
+    patterns = summary[summary["pattern"].isin(PATTERNS)]
+    summary = pd.concat([summary, _average(patterns, "pattern", PATTERNS)])
     modalities = list(rows["modality"].unique())
     if len(modalities) > 1:
         summary = pd.concat([summary, _average(summary, "modality", modalities)])

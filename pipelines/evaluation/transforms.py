@@ -17,7 +17,7 @@ __all__ = ["AverageGrayscaled", "evaluation_postprocessing", "evaluation_preproc
 
 
 class AverageGrayscaled(MapTransform):
-    """Give grey images the mean of their output channels, as inference on one-channel images does.
+    """Give gray images the mean of their output channels, as inference on one-channel images does.
 
     Only where the noisy channels were equal (``record["shared"]``, the protocol ``physical``): where each copy had
     noise of its own, averaging would remove noise that no denoiser did.
@@ -25,7 +25,7 @@ class AverageGrayscaled(MapTransform):
     Args:
         keys: denoised images ``(C, ...)``.
         record_key: where the noise record stands.
-        grayscale_key: where the item says whether it is grey.
+        grayscale_key: where the item says whether it is gray.
         allow_missing_keys: don't raise when a key is missing.
     """
 
@@ -40,7 +40,7 @@ class AverageGrayscaled(MapTransform):
         self.record_key, self.grayscale_key = record_key, grayscale_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Average. Returns: a copy of ``data``, grey images with equal channels."""
+        """Average. Returns: a copy of ``data``, gray images with equal channels."""
         d = dict(data)
         if bool(d[self.grayscale_key]) and bool(d[self.record_key]["shared"]):
             for key in self.key_iterator(d):
@@ -52,7 +52,7 @@ def evaluation_preprocessing(crop: int | None = None) -> Compose:
     """From an item of :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` to noisy and clean images.
 
     Args:
-        crop: cut the images to this many pixels a side around their centre before noise is drawn; smaller images stay
+        crop: cut the images to this many pixels a side around their center before noise is drawn; smaller images stay
             as they are. None keeps whole images.
 
     Returns:
@@ -77,7 +77,7 @@ def evaluation_preprocessing(crop: int | None = None) -> Compose:
 
 
 def evaluation_postprocessing() -> Compose:
-    """From network output to what is scored: grey outputs averaged, then 0..255, clipped, rounded where 8-bit.
+    """From network output to what is scored: gray outputs averaged, then 0..255, clipped, rounded where 8-bit.
 
     Returns:
         A transform of items with ``image``, ``pred`` and ``label``.

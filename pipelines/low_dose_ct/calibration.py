@@ -13,8 +13,8 @@ from pathlib import Path
 from ...data_manifest import Manifest, ManifestRecord, kernel_class
 from ...transforms import PHOTONS_PER_MA, LowDoseCT
 from .calibration_report import write_calibration
+from .folds import read_pair
 from .noise_comparison import compare_noise
-from .study import read_pair
 
 __all__ = ["calibrate", "read_tube_currents"]
 

@@ -110,18 +110,18 @@ def _figure(comparisons: Sequence[NoiseComparison]) -> Figure:
     figure = Figure(figsize=(4.2 * len(kernels), 6.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(kernels), sharex=True, squeeze=False)
-    for kernel, (absolute, normalised) in zip(kernels, axes.T):
+    for kernel, (absolute, normalized) in zip(kernels, axes.T):
         members = [each for each in comparisons if each.kernel == kernel]
         for index, side in enumerate(_SIDES):
             spectra = [getattr(each, side).radial() for each in members]
             frequency = spectra[0][0]
             power = np.array([values for _, values in spectra])
             shape = power / (power.sum(1, keepdims=True) * (frequency[1] - frequency[0]))
-            for axis, values in ((absolute, power), (normalised, shape)):
+            for axis, values in ((absolute, power), (normalized, shape)):
                 axis.plot(frequency, values.mean(0), _STYLES[side], color=f"C{index}", label=side)
                 axis.grid(alpha=0.3)
         absolute.set_title(f"{kernel}, {len(members)} slices")
-        normalised.set_xlabel("spatial frequency, cycles/mm")
+        normalized.set_xlabel("spatial frequency, cycles/mm")
     axes[0, 0].set_ylabel("noise power, HU$^2$ mm$^2$")
     axes[1, 0].set_ylabel("noise power, area 1")
     axes[0, 0].legend()

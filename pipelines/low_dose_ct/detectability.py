@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well lesions of low contrast can be detected: a channelised Hotelling observer."""
+"""How well lesions of low contrast can be detected: a channelized Hotelling observer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def laguerre_gauss_channels(size: int, width_px: float, count: int = 5) -> np.nd
 
 
 def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarray) -> Detectability:
-    """Let a channelised Hotelling observer detect a lesion at a known place.
+    """Let a channelized Hotelling observer detect a lesion at a known place.
 
     The observer's template is ``S^-1 (mean present - mean absent)`` of the channels' outputs, S being the mean of the
     two classes' covariances. Each region is scored by a template that has seen neither it nor its partner, the region
@@ -70,7 +70,7 @@ def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarr
         channels: ``(count, size * size)``, as from :func:`laguerre_gauss_channels`.
 
     Returns:
-        AUC and d', with the scores. Both come out slightly low, as the template is learnt from N - 1 regions a class;
+        AUC and d', with the scores. Both come out slightly low, as the template is learned from N - 1 regions a class;
         take N at least ten times the number of channels.
 
     Raises:
@@ -98,8 +98,8 @@ def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarr
     for index in range(count):
         seen = np.delete(outputs, index, axis=1)
         means = seen.mean(1)
-        centred = (seen - means[:, None]).reshape(-1, len(channels))
-        covariance = centred.T @ centred / (2 * (count - 2))
+        centered = (seen - means[:, None]).reshape(-1, len(channels))
+        covariance = centered.T @ centered / (2 * (count - 2))
         template = np.linalg.solve(covariance, means[0] - means[1])
         # From the middle between the classes and in units of the template's own noise, so that the scores of different
         # templates compare. Classes without any difference leave a template of zeros.

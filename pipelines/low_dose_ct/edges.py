@@ -30,7 +30,7 @@ class Edges:
     Attributes:
         rows: row of every pixel, ``(M,)``.
         columns: column of every pixel.
-        distance_px: signed distance of the pixel's centre from the edge in pixels, positive on the bright side.
+        distance_px: signed distance of the pixel's center from the edge in pixels, positive on the bright side.
         low_hu: HU of the edge's dark side, at every pixel.
         contrast_hu: HU of its bright side less its dark side.
         reach_px: the largest distance that pixels are taken from.
@@ -77,10 +77,10 @@ class EdgeResponse:
     @property
     def rise_mm(self) -> float:
         """The distance over which the edge rises from 10 % to 90 %, in mm."""
-        centre = len(self.spread) // 2
+        center = len(self.spread) // 2
         # Seen from the middle of the edge, so that noise on the plateaus is no crossing.
-        first = centre - np.argmax(self.spread[centre::-1] <= 0.1)
-        last = centre + np.argmax(self.spread[centre:] >= 0.9)
+        first = center - np.argmax(self.spread[center::-1] <= 0.1)
+        last = center + np.argmax(self.spread[center:] >= 0.9)
         start = np.interp(0.1, self.spread[first : first + 2], self.distance_mm[first : first + 2])
         end = np.interp(0.9, self.spread[last - 1 : last + 1], self.distance_mm[last - 1 : last + 1])
         return float(end - start)
@@ -221,7 +221,7 @@ def edge_sharpness_ratio(image: ArrayLike, reference: ArrayLike, edges: Edges) -
 
 
 def _steepest_points(full: np.ndarray, contrast_hu: float, smoothing_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the patient's edges to a fraction of a pixel, and the normals towards the bright side, ``(P, 2)``."""
+    """Points on the patient's edges to a fraction of a pixel, and the normals toward the bright side, ``(P, 2)``."""
     gradient = np.stack([ndimage.gaussian_filter(full, smoothing_px, order=order) for order in ((1, 0), (0, 1))], -1)
     steepness = np.hypot(gradient[..., 0], gradient[..., 1])
     # Half of what a step of this contrast has under this Gaussian: the slice itself is blurred too.

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,13 +13,11 @@ import numpy as np
 
 from ...data_manifest import kernel_class
 from .detectability import area_under_curve, hotelling_observer, laguerre_gauss_channels
+from .folds import Pair, PairDenoiser
 from .lesions import cut_around, disk_signal, gaussian_transfer, insert_signal
 from .regions import flat_regions
-from .study import Pair
 
-__all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "PairDenoiser", "lesion_study"]
-
-PairDenoiser = Callable[[Pair], np.ndarray]
+__all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "LesionTask", "lesion_study"]
 
 FULL_DOSE, QUARTER_DOSE = "full_dose", "quarter_dose"
 LESION_CONTRAST_HU: Mapping[str, float] = MappingProxyType({"soft": 15.0, "sharp": 40.0})
@@ -32,18 +30,47 @@ _BACKGROUND_DIAMETERS = 1.25
 _CHANNEL_DIAMETERS = 1.5
 
 
+@dataclass(frozen=True)
+class LesionTask:
+    """The lesions that are inserted, and the observer that looks for them.
+
+    Attributes:
+        contrast_hu: the disk's HU above its background, by the kernel's class.
+        diameter_mm: the disk's diameter.
+        spacing_mm: side of a pixel.
+        square_px: side of the squares around the lesions, odd.
+        per_slice: the most lesions of a slice.
+        channels: how many Laguerre-Gauss channels the observer has.
+        draws: bootstrap samples of whole slices, as squares of a slice are not independent; their observer is the one
+            of all slices.
+        seed: seed of the bootstrap.
+    """
+
+    contrast_hu: Mapping[str, float] = field(default_factory=lambda: LESION_CONTRAST_HU)
+    diameter_mm: float = 6.0
+    spacing_mm: float = 0.7
+    square_px: int = 33
+    per_slice: int = 8
+    channels: int = 5
+    draws: int = 500
+    seed: int = 0
+
+    @property
+    def diameter_px(self) -> float:
+        """The disk's diameter in pixels."""
+        return self.diameter_mm / self.spacing_mm
+
+    def disk(self, kernel: str) -> np.ndarray:
+        """Return the disk's image, ``(square_px, square_px)`` in HU, for a class of kernels."""
+        blur = gaussian_transfer(_EDGE_SIGMA_MM)
+        return disk_signal(self.contrast_hu[kernel], self.diameter_mm, self.square_px, self.spacing_mm, blur)
+
+
+_DEFAULT_TASK = LesionTask()
+
+
 def lesion_study(
-    pairs: Iterable[Pair],
-    denoisers: Mapping[str, PairDenoiser],
-    *,
-    contrast_hu: Mapping[str, float] = LESION_CONTRAST_HU,
-    diameter_mm: float = 6.0,
-    spacing_mm: float = 0.7,
-    square_px: int = 33,
-    per_slice: int = 8,
-    channels: int = 5,
-    draws: int = 500,
-    seed: int = 0,
+    pairs: Iterable[Pair], denoisers: Mapping[str, PairDenoiser], task: LesionTask = _DEFAULT_TASK
 ) -> list[dict[str, Any]]:
     """Measure how well disks are detected in the full dose, the quarter dose and each denoised quarter dose.
 
@@ -52,19 +79,11 @@ def lesion_study(
     the mean around the lesion is taken off, so that organs of different HU are no noise.
 
     Args:
-        pairs: such as :func:`~noisewise.pipelines.low_dose_ct.study.read_pair` of a manifest's records, read one by
+        pairs: such as :func:`~noisewise.pipelines.low_dose_ct.folds.read_pair` of a manifest's records, read one by
             one. The kernel's class (:func:`~noisewise.data_manifest.kernel_class`) sorts them.
         denoisers: by name, functions from a pair to the denoised low dose ``(H, W)`` in HU; they are given the pair
             with lesions and without. The pair tells patient and kernel, so that a fold's own network can be taken.
-        contrast_hu: the disk's HU above its background, by the kernel's class.
-        diameter_mm: the disk's diameter.
-        spacing_mm: side of a pixel.
-        square_px: side of the squares, odd.
-        per_slice: the most lesions of a slice.
-        channels: how many Laguerre-Gauss channels the observer has.
-        draws: bootstrap samples of whole slices, as squares of a slice are not independent; their observer is the one
-            of all slices.
-        seed: of the bootstrap.
+        task: the lesions and the observer.
 
     Returns:
         One row a kernel class and method (``"full_dose"``, ``"quarter_dose"``, the denoisers): ``kernel``, ``method``,
@@ -77,33 +96,34 @@ def lesion_study(
     taken = {FULL_DOSE, QUARTER_DOSE} & set(denoisers)
     if taken:
         raise ValueError(f"{', '.join(sorted(taken))} is the name of a dose; call the denoiser otherwise.")
-    surroundings = _surroundings(square_px, diameter_mm / spacing_mm)
+    surroundings = _surroundings(task.square_px, task.diameter_px)
     methods: dict[str, PairDenoiser] = {FULL_DOSE: _full_dose, QUARTER_DOSE: _quarter_dose, **denoisers}
     squares: dict[str, dict[str, list[np.ndarray]]] = {}
     for pair in pairs:
         kernel = kernel_class(pair.kernel)
-        if kernel not in contrast_hu:
+        if kernel not in task.contrast_hu:
             raise ValueError(f"{pair.image_id}: no contrast is given for its kernel {pair.kernel!r}.")
-        regions = flat_regions(pair.full, square_px, per_slice)
+        regions = flat_regions(pair.full, task.square_px, task.per_slice)
         if not regions:
             continue
-        middles = [tuple(axis.start + square_px // 2 for axis in region) for region in regions]
-        disk = disk_signal(contrast_hu[kernel], diameter_mm, square_px, spacing_mm, gaussian_transfer(_EDGE_SIGMA_MM))
+        middles = [tuple(axis.start + task.square_px // 2 for axis in region) for region in regions]
+        disk = task.disk(kernel)
         diseased = replace(
             pair, **{dose: insert_signal(getattr(pair, dose), disk, middles) for dose in ("low", "full")}
         )
         for name, denoise in methods.items():
-            cut = np.stack([_cut(denoise(each), name, pair, middles, square_px) for each in (diseased, pair)])
+            cut = np.stack([_cut(denoise(each), name, pair, middles, task.square_px) for each in (diseased, pair)])
             cut -= cut[..., surroundings].mean(-1)[..., None, None]
             squares.setdefault(kernel, {}).setdefault(name, []).append(cut)
 
-    filters = laguerre_gauss_channels(square_px, _CHANNEL_DIAMETERS * diameter_mm / spacing_mm, channels)
+    width_px = _CHANNEL_DIAMETERS * task.diameter_mm / task.spacing_mm
+    filters = laguerre_gauss_channels(task.square_px, width_px, task.channels)
     rows = []
     for kernel, by_method in sorted(squares.items(), reverse=True):
         for name, slices in by_method.items():
             row = {"kernel": kernel, "method": name, "slices": len(slices), "regions": sum(x.shape[1] for x in slices)}
-            row |= {"contrast_hu": contrast_hu[kernel], "diameter_mm": diameter_mm}
-            rows.append(row | _observe(slices, filters, draws, seed))
+            row |= {"contrast_hu": task.contrast_hu[kernel], "diameter_mm": task.diameter_mm}
+            rows.append(row | _observe(slices, filters, task.draws, task.seed))
     return rows
 
 

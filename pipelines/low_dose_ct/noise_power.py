@@ -61,7 +61,7 @@ class NoisePowerSpectrum:
 
     @property
     def mean_frequency(self) -> float:
-        """The mean frequency under the radial average, in cycles/mm: the centre of the noise texture."""
+        """The mean frequency under the radial average, in cycles/mm: the center of the noise texture."""
         frequency, power = self.radial()
         return float((frequency * power).sum() / power.sum())
 

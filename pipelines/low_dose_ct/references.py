@@ -13,7 +13,7 @@ from .noise_power import residual_noise_std
 from .regions import flat_regions
 from .wiener import RadialWienerFilter
 
-__all__ = ["REFERENCES", "fit_reference"]
+__all__ = ["FOLD_REFERENCES", "fit_reference"]
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 Denoiser = Callable[[np.ndarray], np.ndarray]
@@ -23,7 +23,7 @@ def fit_reference(name: str, pairs: Pairs) -> Denoiser:
     """Make a reference denoiser.
 
     Args:
-        name: one of :data:`REFERENCES`.
+        name: one of :data:`FOLD_REFERENCES`.
         pairs: low- and full-dose slices ``(H, W)`` in HU of one kernel, from the training patients.
 
     Returns:
@@ -33,9 +33,9 @@ def fit_reference(name: str, pairs: Pairs) -> Denoiser:
         ValueError: when the name is unknown, or the fold holds no pair of this kernel for a filter that is fitted.
         ImportError: when BM3D is asked for and not installed.
     """
-    if name not in REFERENCES:
-        raise ValueError(f"no reference {name!r}; there are {', '.join(REFERENCES)}.")
-    return REFERENCES[name](pairs)
+    if name not in FOLD_REFERENCES:
+        raise ValueError(f"no reference {name!r}; there are {', '.join(FOLD_REFERENCES)}.")
+    return FOLD_REFERENCES[name](pairs)
 
 
 def _quarter_dose(pairs: Pairs) -> Denoiser:
@@ -70,7 +70,7 @@ def _white_noise_denoiser(kind: str) -> Callable[[Pairs], Denoiser]:
     return make
 
 
-REFERENCES: dict[str, Callable[[Pairs], Denoiser]] = {
+FOLD_REFERENCES: dict[str, Callable[[Pairs], Denoiser]] = {
     "quarter_dose": _quarter_dose,
     "wiener": _wiener,
     "nlm": _white_noise_denoiser("nlm"),

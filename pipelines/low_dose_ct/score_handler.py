@@ -15,7 +15,7 @@ from monai.utils import CommonKeys as Keys
 
 from .rows import write_rows
 from .scores import score_slice
-from .tables import write_tables
+from .tables import write_score_tables
 
 __all__ = ["CTScores"]
 
@@ -31,7 +31,7 @@ class CTScores:
     Args:
         output_dir: gets ``scores.csv`` (one line a slice), ``summary.csv`` and ``summary.md``.
         method: what the tables call the denoiser; the low dose itself stands beside it.
-        window: centre and width of the clinical window in HU.
+        window: center and width of the clinical window in HU.
         spacing_mm: side of a pixel.
     """
 
@@ -69,7 +69,7 @@ class CTScores:
     def write(self, engine: Engine) -> None:
         """Write the tables."""
         write_rows(self.output_dir / "scores.csv", self.rows)
-        write_tables(self.rows, self.output_dir)
+        write_score_tables(self.rows, self.output_dir)
 
 
 def _slice(image: Any) -> np.ndarray:

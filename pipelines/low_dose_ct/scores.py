@@ -8,11 +8,10 @@ import math
 
 import numpy as np
 import torch
-from monai.metrics.regression import RegressionMetric
 from numpy.typing import ArrayLike
 
-from ..metrics import CappedPSNRMetric, StructuralSimilarity, VIFPMetric
-from ..metrics.inputs import check_positive
+from ..metrics import SCORES
+from ..metrics.base import check_positive
 from .edges import edge_response, find_edges
 from .inputs import as_slices
 from .noise_power import residual_noise_std
@@ -47,7 +46,7 @@ def score_slice(
         denoised: the quarter dose after denoising, ``(H, W)`` in HU.
         quarter: the quarter-dose slice.
         full: the full-dose slice, which also says where the body, the tissues, the flat regions and the edges are.
-        window: centre and width in HU of the clinical window; (40, 400) is the abdomen's, (-600, 1500) the lung's.
+        window: center and width in HU of the clinical window; (40, 400) is the abdomen's, (-600, 1500) the lung's.
         spacing_mm: pixel spacing; with 1, f50 comes in cycles/pixel.
 
     Returns:
@@ -101,7 +100,7 @@ def windowed(image: np.ndarray, window: tuple[float, float]) -> np.ndarray:
 
     Args:
         image: any shape, in HU.
-        window: centre and width in HU.
+        window: center and width in HU.
 
     Returns:
         The image in float64, clipped to the window: 0 at its lower end, 1 at its upper end.
@@ -121,13 +120,9 @@ def _noise(denoised: np.ndarray, quarter: np.ndarray, full: np.ndarray) -> dict[
 
 
 def _picture(denoised: np.ndarray, full: np.ndarray, window: tuple[float, float]) -> dict[str, float]:
-    metrics: dict[str, RegressionMetric] = {
-        "psnr_db": CappedPSNRMetric(max_val=1.0),
-        "ssim": StructuralSimilarity(data_range=1.0).metric_fn,
-        "vif": VIFPMetric(data_range=1.0),
-    }
+    names = {"psnr_db": "psnr", "ssim": "ssim", "vif": "vifp"}
     shown, reference = (torch.from_numpy(windowed(image, window))[None, None] for image in (denoised, full))
-    return {name: float(metric(shown, reference)) for name, metric in metrics.items()}
+    return {column: float(SCORES[name].metric(1.0)(shown, reference)) for column, name in names.items()}
 
 
 def _sharpness(denoised: np.ndarray, quarter: np.ndarray, full: np.ndarray, spacing_mm: float) -> dict[str, float]:

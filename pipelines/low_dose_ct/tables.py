@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ...atomic import write_text_atomically
 from ..evaluation.markdown import markdown_table
 from .rows import write_csv
 
-__all__ = ["ALL_PATIENTS", "summarise", "summary_metrics", "write_lesion_tables", "write_tables"]
+__all__ = ["ALL_PATIENTS", "summarize_slices", "summary_metrics", "write_lesion_tables", "write_score_tables"]
 
 ALL_PATIENTS = "all"
 COLUMNS = {
@@ -34,11 +35,11 @@ COLUMNS = {
 }
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Means and standard deviations over slices.
 
     Args:
-        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.study.read_rows`).
+        rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.rows.read_rows`).
 
     Returns:
         One dictionary for each method, kernel and patient, and for all patients together (``"all"``): ``method``,
@@ -73,7 +74,7 @@ def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, di
         ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; blanks in names become ``_``.
     """
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for line in summarise(rows):
+    for line in summarize_slices(rows):
         if line["subject"] == ALL_PATIENTS:
             scores = {name: line[name] for name in COLUMNS if np.isfinite(line[name])}
             method, kernel = (line[name].replace(" ", "_") or "unknown" for name in ("method", "kernel"))
@@ -81,7 +82,7 @@ def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, di
     return result
 
 
-def write_tables(
+def write_score_tables(
     rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
     """Write the summary as CSV, and as Markdown one table a kernel.
@@ -99,7 +100,7 @@ def write_tables(
     """
     if not rows:
         raise ValueError("nothing has been scored.")
-    summary, titles = summarise(rows), dict(titles or {})
+    summary, titles = summarize_slices(rows), dict(titles or {})
     output = Path(output)
     order = [*titles, *sorted({line["method"] for line in summary} - set(titles))]
     table = write_csv(output / "summary.csv", summary)
@@ -162,3 +163,10 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         text = "-" if np.isnan(mean) else f"{mean:.{digits}f}"
         cells.append(text if np.isnan(spread) else f"{text} \N{PLUS-MINUS SIGN} {spread:.{digits}f}")
     return cells
+
+
+def __getattr__(name: str) -> Any:
+    if name == "summarise":
+        warnings.warn("summarize is now summarize_slices; the old name will be removed.", DeprecationWarning, 2)
+        return summarize_slices
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

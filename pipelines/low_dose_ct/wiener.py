@@ -21,7 +21,7 @@ class RadialWienerFilter:
 
     ``H(f) = Re<conj(Q) F> / <|Q|^2>`` is the gain that brings the quarter-dose spectrum Q closest to the full-dose
     spectrum F in the mean square. It knows two averages and nothing of the anatomy, so a network that does not beat it
-    has learnt no more than the spectra. Each reconstruction kernel needs a filter of its own.
+    has learned no more than the spectra. Each reconstruction kernel needs a filter of its own.
 
     The full dose's own noise is a target as good as its anatomy here: where the quarter dose holds the full dose's
     noise plus three times its variance, the filter keeps a quarter of the noise even where there is nothing else.

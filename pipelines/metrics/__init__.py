@@ -3,8 +3,17 @@
 """Image metrics that MONAI lacks or defines otherwise, and their Ignite handlers."""
 
 from .delta_e import DeltaEMetric, ciede2000, rgb_to_lab
-from .handlers import VIFP, CappedPeakSignalToNoiseRatio, DeltaE, StructuralSimilarity
+from .handlers import (
+    VIFP,
+    CappedPeakSignalToNoiseRatio,
+    DeltaE,
+    StructuralSimilarity,
+    evaluation_metrics,
+    metric_handler,
+)
 from .psnr import CappedPSNRMetric
+from .scores import PSNR_CAP, SCORES, Score
+from .ssim import WangSSIMMetric
 from .vifp import VIFPMetric
 
 __all__ = [
@@ -12,9 +21,15 @@ __all__ = [
     "CappedPeakSignalToNoiseRatio",
     "DeltaE",
     "DeltaEMetric",
+    "PSNR_CAP",
+    "SCORES",
+    "Score",
     "StructuralSimilarity",
     "VIFP",
     "VIFPMetric",
+    "WangSSIMMetric",
     "ciede2000",
+    "evaluation_metrics",
+    "metric_handler",
     "rgb_to_lab",
 ]

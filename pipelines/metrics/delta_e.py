@@ -1,16 +1,14 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Delta E: the perceived colour difference, CIEDE2000."""
+"""Delta E: the perceived color difference, CIEDE2000."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from monai.metrics.regression import RegressionMetric
-from monai.utils import MetricReduction
 
-from .inputs import check_positive, to_float64
+from .base import DataRangeMetric, to_float64
 
 __all__ = ["DeltaEMetric", "ciede2000", "rgb_to_lab"]
 
@@ -23,8 +21,8 @@ _XYZ_FROM_RGB = (
 _WHITE_D65 = (0.95047, 1.0, 1.08883)
 
 
-class DeltaEMetric(RegressionMetric):
-    """Mean CIEDE2000 colour difference over the pixels of each image.
+class DeltaEMetric(DataRangeMetric):
+    """Mean CIEDE2000 color difference over the pixels of each image.
 
     Both images go from sRGB to CIE Lab (D65, 2 degree observer); the difference of each pixel is averaged over the
     image. 0 means identical; about 1 is just noticeable; black against white is 100. Lower is better. Equal to
@@ -32,14 +30,12 @@ class DeltaEMetric(RegressionMetric):
     metric and reads 1.1 to 1.5 times larger.
 
     Inputs are ``(B, 1 or 3, *spatial)`` tensors or lists of ``(1 or 3, *spatial)`` tensors, whose sizes may differ, of
-    any real type, with values in ``[0, data_range]``. One channel is taken as grey and repeated to three; three are
+    any real type, with values in ``[0, data_range]``. One channel is taken as gray and repeated to three; three are
     taken as RGB. Values outside the range are not clipped, so clip the prediction first where its pixels will be.
 
     Args:
         data_range: the value of full white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how ``aggregate`` reduces the values of the images, as in
-            :class:`monai.metrics.regression.RegressionMetric`.
-        get_not_nans: whether ``aggregate`` also returns the count of values that are not NaN.
+        reduction, get_not_nans: as in :class:`monai.metrics.regression.RegressionMetric`.
 
     Raises:
         ValueError: when ``data_range`` is not positive and finite. When called: for inputs of unequal shapes, or with
@@ -52,19 +48,10 @@ class DeltaEMetric(RegressionMetric):
         mean = metric.aggregate().item()
     """
 
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        get_not_nans: bool = False,
-    ) -> None:
-        super().__init__(reduction=reduction, get_not_nans=get_not_nans)
-        self.data_range = check_positive("data_range", data_range)
-
     def _compute_metric(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if y.shape[1] not in (1, 3) or y.ndim < 3:
             raise ValueError(
-                "Delta E needs one (grey) or three (RGB) channels and at least one spatial axis, (B, C, *spatial), "
+                "Delta E needs one (gray) or three (RGB) channels and at least one spatial axis, (B, C, *spatial), "
                 f"got the shape {tuple(y.shape)}."
             )
         lab_pred, lab = (rgb_to_lab(_as_rgb(to_float64(x) / self.data_range)) for x in (y_pred, y))
@@ -97,16 +84,16 @@ def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
 
 
 def ciede2000(lab1: torch.Tensor, lab2: torch.Tensor) -> torch.Tensor:
-    """CIEDE2000 colour difference, with the weights kL = kC = kH = 1.
+    """CIEDE2000 color difference, with the weights kL = kC = kH = 1.
 
     Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data, and
     mathematical observations", Color Research and Application 30(1), 2005. Computed in float64, because hues that lie
     nearly opposite each other decide the result by their last digits. Not for use as a loss: the gradient is not
-    finite where the colours are equal.
+    finite where the colors are equal.
 
     Args:
-        lab1: reference colours in CIE Lab, ``(N, 3, ...)``.
-        lab2: colours to compare, of the same shape.
+        lab1: reference colors in CIE Lab, ``(N, 3, ...)``.
+        lab2: colors to compare, of the same shape.
 
     Returns:
         ``(N, ...)`` float64, 0 or more.
@@ -120,14 +107,14 @@ def ciede2000(lab1: torch.Tensor, lab2: torch.Tensor) -> torch.Tensor:
     l1, a1, b1 = to_float64(lab1).unbind(1)
     l2, a2, b2 = to_float64(lab2).unbind(1)
 
-    # a is stretched near the grey axis, where Lab understates differences of chroma.
+    # a is stretched near the gray axis, where Lab understates differences of chroma.
     stretch = 1.5 - 0.5 * _chroma_ratio((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
     a1, a2 = a1 * stretch, a2 * stretch
     c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
     h1, h2 = _hue(a1, b1), _hue(a2, b2)
 
     c_mean, l_offset = (c1 + c2) / 2, ((l1 + l2) / 2 - 50) ** 2
-    hue_difference, hue_mean = _compare_hues(h1, h2, colourless=c1 * c2 == 0)
+    hue_difference, hue_mean = _compare_hues(h1, h2, colorless=c1 * c2 == 0)
     t = (
         1
         - 0.17 * torch.cos(hue_mean - math.radians(30))
@@ -165,14 +152,14 @@ def _hue(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.where(angle < 0, angle + 2 * math.pi, angle)
 
 
-def _compare_hues(h1: torch.Tensor, h2: torch.Tensor, colourless: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _compare_hues(h1: torch.Tensor, h2: torch.Tensor, colorless: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Signed difference and mean of two hues, both the short way round the circle.
 
-    Where one of the colours has no chroma, and so no hue, the difference is 0 and the mean is the other's hue.
+    Where one of the colors has no chroma, and so no hue, the difference is 0 and the mean is the other's hue.
     """
     turn = 2 * math.pi
     difference, total = h2 - h1, h1 + h2
     wraps = difference.abs() > math.pi
     short = torch.where(wraps, difference - turn * difference.sign(), difference)
     mean = torch.where(wraps, torch.where(total < turn, total + turn, total - turn), total) / 2
-    return short.masked_fill(colourless, 0), torch.where(colourless, total, mean)
+    return short.masked_fill(colorless, 0), torch.where(colorless, total, mean)

@@ -1,100 +1,138 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ignite handlers of the image metrics, as MONAI has them for its own (``monai.handlers.regression_metrics``).
+"""Ignite handlers of the scores, as MONAI has them for its own metrics (``monai.handlers.regression_metrics``).
 
-With MONAI's engines, ``output_transform=monai.handlers.from_engine(["pred", "label"])`` picks the predictions and the
-references, whether the engine decollates its batches or not.
+Configs and evaluations use :func:`metric_handler`, which takes a score by its name. The classes are for code that
+builds handlers one by one: with MONAI's engines, ``output_transform=monai.handlers.from_engine(["pred", "label"])``
+selects the predictions and the references, whether the engine decollates its batches or not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
+from monai.handlers import from_engine
 from monai.handlers.ignite_metric import IgniteMetricHandler
-from monai.metrics import SSIMMetric
+from monai.metrics import CumulativeIterationMetric
 from monai.utils import MetricReduction
 
+from ...transforms.noise_models import check_choice
 from .delta_e import DeltaEMetric
-from .inputs import check_positive
 from .psnr import CappedPSNRMetric
+from .scores import SCORES
+from .ssim import WangSSIMMetric
 from .vifp import VIFPMetric
 
-__all__ = ["CappedPeakSignalToNoiseRatio", "DeltaE", "StructuralSimilarity", "VIFP"]
+__all__ = [
+    "CappedPeakSignalToNoiseRatio",
+    "DeltaE",
+    "StructuralSimilarity",
+    "VIFP",
+    "evaluation_metrics",
+    "metric_handler",
+]
 
 
-class DeltaE(IgniteMetricHandler):
-    """Computes the CIEDE2000 colour difference of each image and reduces it over the run; lower is better.
+def metric_handler(
+    name: str,
+    data_range: float = 255.0,
+    output: str = "pred",
+    reduction: MetricReduction | str = MetricReduction.MEAN,
+    save_details: bool = True,
+) -> IgniteMetricHandler:
+    """Make the Ignite handler of a score, for engines of MONAI.
+
+    Args:
+        name: a name in :data:`~noisewise.pipelines.metrics.SCORES`.
+        data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
+        output: the key of the engine's output that is compared with ``label``.
+        reduction: how the values of the images are reduced over the run.
+        save_details: whether to leave the value of every image in ``engine.state.metric_details``, ``(N, 1)``.
+
+    Returns:
+        The handler.
+
+    Raises:
+        ValueError: when the name is unknown or ``data_range`` is not positive and finite.
+    """
+    check_choice("score", name, SCORES)
+    metric = SCORES[name].metric(data_range, reduction=reduction)
+    return IgniteMetricHandler(metric, output_transform=from_engine([output, "label"]), save_details=save_details)
+
+
+def evaluation_metrics() -> dict[str, IgniteMetricHandler]:
+    """Make the handlers of all scores, on images of 0..255.
+
+    Returns:
+        For each name in :data:`~noisewise.pipelines.metrics.SCORES` a new handler that compares ``pred`` with
+        ``label``.
+    """
+    return {name: metric_handler(name) for name in SCORES}
+
+
+class _MetricHandler(IgniteMetricHandler):
+    """The handler of one metric class, with the arguments that MONAI's handlers have."""
+
+    metric_class: ClassVar[type[CumulativeIterationMetric]]
+
+    def __init__(
+        self,
+        data_range: float,
+        reduction: MetricReduction | str = MetricReduction.MEAN,
+        output_transform: Callable = lambda x: x,
+        save_details: bool = True,
+        **options: Any,
+    ) -> None:
+        metric = self.metric_class(data_range, reduction=reduction, **options)
+        super().__init__(metric, output_transform=output_transform, save_details=save_details)
+
+
+class DeltaE(_MetricHandler):
+    """Computes the CIEDE2000 color difference of each image and reduces it over the run; lower is better.
 
     Args:
         data_range: the value of full white: 255 for 8 bit, 1 for images in ``[0, 1]``.
         reduction: how the values of the images are reduced.
-        output_transform: gives ``(y_pred, y)`` of the engine's output: batches ``(B, 1 or 3, *spatial)`` or lists of
-            ``(1 or 3, *spatial)`` tensors.
-        save_details: whether the value of every image is left in ``engine.state.metric_details``, ``(N, 1)``.
+        output_transform: returns ``(y_pred, y)`` from the engine's output, as :class:`DeltaEMetric` takes them.
+        save_details: whether to leave the value of every image in ``engine.state.metric_details``, ``(N, 1)``.
 
     Raises:
         ValueError: when ``data_range`` is not positive and finite; in the run, as :class:`DeltaEMetric`.
-
-    See also:
-        :class:`noisewise.pipelines.metrics.DeltaEMetric`
     """
 
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        output_transform: Callable = lambda x: x,
-        save_details: bool = True,
-    ) -> None:
-        metric_fn = DeltaEMetric(data_range=data_range, reduction=reduction)
-        super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=save_details)
+    metric_class = DeltaEMetric
 
 
-class VIFP(IgniteMetricHandler):
+class VIFP(_MetricHandler):
     """Computes the visual information fidelity of each image and reduces it over the run; higher is better.
 
-    Args:
-        data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how the values of the images are reduced.
-        output_transform: gives ``(y_pred, y)`` of the engine's output: batches ``(B, C, H, W)`` or lists of
-            ``(C, H, W)`` tensors, 41 pixels a side or more.
-        save_details: whether the value of every image is left in ``engine.state.metric_details``, ``(N, 1)``.
-
-    Raises:
-        ValueError: when ``data_range`` is not positive and finite; in the run, as :class:`VIFPMetric`.
-
-    See also:
-        :class:`noisewise.pipelines.metrics.VIFPMetric`
+    The arguments are those of :class:`DeltaE`; see :class:`VIFPMetric`.
     """
 
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        output_transform: Callable = lambda x: x,
-        save_details: bool = True,
-    ) -> None:
-        metric_fn = VIFPMetric(data_range=data_range, reduction=reduction)
-        super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=save_details)
+    metric_class = VIFPMetric
 
 
-class CappedPeakSignalToNoiseRatio(IgniteMetricHandler):
+class StructuralSimilarity(_MetricHandler):
+    """Computes the SSIM of each image with Wang's settings and reduces it over the run; higher is better.
+
+    The arguments are those of :class:`DeltaE`; see :class:`WangSSIMMetric`.
+    """
+
+    metric_class = WangSSIMMetric
+
+
+class CappedPeakSignalToNoiseRatio(_MetricHandler):
     """Computes the PSNR of each image in dB, at most ``cap``, and reduces it over the run; higher is better.
+
+    The further arguments are those of :class:`DeltaE`; see :class:`CappedPSNRMetric`.
 
     Args:
         max_val: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how the values of the images are reduced.
-        output_transform: gives ``(y_pred, y)`` of the engine's output: batches ``(B, C, *spatial)`` or lists of
-            ``(C, *spatial)`` tensors.
-        save_details: whether the value of every image is left in ``engine.state.metric_details``, ``(N, 1)``.
         cap: the largest value in dB, and that of identical images.
-
-    Raises:
-        ValueError: when ``max_val`` or ``cap`` is not positive and finite; in the run, as :class:`CappedPSNRMetric`.
-
-    See also:
-        :class:`noisewise.pipelines.metrics.CappedPSNRMetric`
     """
+
+    metric_class = CappedPSNRMetric
 
     def __init__(
         self,
@@ -104,53 +142,9 @@ class CappedPeakSignalToNoiseRatio(IgniteMetricHandler):
         save_details: bool = True,
         cap: float = 100.0,
     ) -> None:
-        metric_fn = CappedPSNRMetric(max_val=max_val, reduction=reduction, cap=cap)
-        super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=save_details)
+        super().__init__(max_val, reduction, output_transform, save_details, cap=cap)
 
     @property
     def capped(self) -> int:
         """How many images of the last run reached the cap; see :attr:`CappedPSNRMetric.capped`."""
         return self.metric_fn.capped
-
-
-class StructuralSimilarity(IgniteMetricHandler):
-    """Computes the SSIM of each image with Wang's settings and reduces it over the run; higher is better.
-
-    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity",
-    IEEE Transactions on Image Processing 13(4), 2004: 11 x 11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03,
-    population covariance, windows inside the image only, mean over channels. Equal to
-    ``skimage.metrics.structural_similarity(..., gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``; the
-    7 x 7 uniform window that scikit-image takes by default differs by about 0.01.
-
-    Args:
-        data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how the values of the images are reduced.
-        output_transform: gives ``(y_pred, y)`` of the engine's output: batches ``(B, C, H, W)`` or lists of
-            ``(C, H, W)`` tensors, 11 pixels a side or more.
-        save_details: whether the value of every image is left in ``engine.state.metric_details``, ``(N, 1)``.
-
-    Raises:
-        ValueError: when ``data_range`` is not positive and finite; in the run, as :class:`monai.metrics.SSIMMetric`.
-
-    See also:
-        :class:`monai.metrics.SSIMMetric`
-    """
-
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        output_transform: Callable = lambda x: x,
-        save_details: bool = True,
-    ) -> None:
-        metric_fn = SSIMMetric(
-            spatial_dims=2,
-            data_range=check_positive("data_range", data_range),
-            kernel_type="gaussian",
-            win_size=11,
-            kernel_sigma=1.5,
-            k1=0.01,
-            k2=0.03,
-            reduction=reduction,
-        )
-        super().__init__(metric_fn=metric_fn, output_transform=output_transform, save_details=save_details)

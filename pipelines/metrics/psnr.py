@@ -8,7 +8,7 @@ import torch
 from monai.metrics import PSNRMetric
 from monai.utils import MetricReduction
 
-from .inputs import check_positive, to_float64
+from .base import check_positive, to_float64
 
 __all__ = ["CappedPSNRMetric"]
 

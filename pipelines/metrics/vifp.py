@@ -5,40 +5,38 @@
 from __future__ import annotations
 
 import torch
-from monai.metrics.regression import RegressionMetric
-from monai.utils import MetricReduction
 
-from .inputs import check_positive, to_float64
+from .base import DataRangeMetric, to_float64
 
 __all__ = ["VIFPMetric"]
 
 _WINDOWS = (17, 9, 5, 3)
 _SMALLEST_SIDE = 41  # what leaves the fourth scale one window
-_NOISE_VARIANCE = 2.0  # of the eye, in grey levels squared of 0..255
+_NOISE_VARIANCE = 2.0  # of the eye, in gray levels squared of 0..255
 _EPS = 1e-10
-# Grey levels squared of 0..255: a quarter of one step of 16 bit, above the rounding of float32.
+# Gray levels squared of 0..255: a quarter of one step of 16 bit, above the rounding of float32.
 _FLAT_VARIANCE = 1e-6
 
 
-class VIFPMetric(RegressionMetric):
+class VIFPMetric(DataRangeMetric):
     """Visual information fidelity in the pixel domain, with the clean image as the reference.
 
     The share of the reference's information, as the eye takes it in, that the prediction still holds: 1 for identical
-    images, towards 0 as noise or blur removes information; contrast enhancement can exceed 1. Higher is better. Sheikh
+    images, toward 0 as noise or blur removes information; contrast enhancement can exceed 1. Higher is better. Sheikh
     and Bovik, "Image information and visual quality", IEEE Transactions on Image Processing 15(2), 2006, in the pixel
     domain as the authors' ``vifp_mscale``: four scales, Gaussian windows of 17, 9, 5 and 3 pixels with sigma = N/5, a
     noise variance of 2 on 0..255. Equal to ``sewar.vifp(y, y_pred)`` on 0..255, mean over channels. ``piq.vif_p`` (of
     the luminance) and ``pyiqa``'s ``vif`` (of wavelets) are other metrics.
 
     Inputs are ``(B, C, H, W)`` tensors or lists of ``(C, H, W)`` tensors, whose sizes may differ, of any real type. The
-    metric is blind to a constant shift of all grey levels.
+    metric is blind to a constant shift of all gray levels.
 
     Deviations from the reference code: images are scaled to 0..255 by ``data_range``, since the noise variance is
     absolute (on 0..1 the unscaled code silently reads 0.86 where the truth is 0.54). And a channel whose reference is
-    flat (no window's variance reaches 1e-6 grey levels squared of 0..255), where that code divides 0 by 0 or by
+    flat (no window's variance reaches 1e-6 gray levels squared of 0..255), where that code divides 0 by 0 or by
     rounding errors, gives the mean over all windows of ``2 / (2 + v)``, ``v`` being the prediction's variance in the
     window. This is what the formula tends to for a vanishing detail that the prediction holds in full under its own
-    fluctuation: 1 where the prediction is flat as well, at whatever level, towards 0 as it fluctuates.
+    fluctuation: 1 where the prediction is flat as well, at whatever level, toward 0 as it fluctuates.
 
     Above that threshold nothing is changed, so a noisy prediction of a nearly flat reference gives what the reference
     code gives, and that can be far above 1 (4 for a background of standard deviation 0.1 under noise of 25 on 0..255,
@@ -46,9 +44,7 @@ class VIFPMetric(RegressionMetric):
 
     Args:
         data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
-        reduction: how ``aggregate`` reduces the values of the images, as in
-            :class:`monai.metrics.regression.RegressionMetric`.
-        get_not_nans: whether ``aggregate`` also returns the count of values that are not NaN.
+        reduction, get_not_nans: as in :class:`monai.metrics.regression.RegressionMetric`.
 
     Raises:
         ValueError: when ``data_range`` is not positive and finite. When called: for inputs of unequal shapes, without
@@ -61,15 +57,6 @@ class VIFPMetric(RegressionMetric):
         mean = metric.aggregate().item()
     """
 
-    def __init__(
-        self,
-        data_range: float,
-        reduction: MetricReduction | str = MetricReduction.MEAN,
-        get_not_nans: bool = False,
-    ) -> None:
-        super().__init__(reduction=reduction, get_not_nans=get_not_nans)
-        self.data_range = check_positive("data_range", data_range)
-
     def _compute_metric(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if y.ndim != 4:
             raise ValueError(f"VIFP needs images with two spatial axes, (B, C, H, W), got the shape {tuple(y.shape)}.")
@@ -79,7 +66,7 @@ class VIFPMetric(RegressionMetric):
                 f"VIFP needs images of at least {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels, got {height} x {width}."
             )
         # float64, because variances as differences of squares would drown in float32's rounding where images are
-        # smooth. Centred for the same reason: variances do not change, and those of a flat image are exactly 0.
+        # smooth. Centered for the same reason: variances do not change, and those of a flat image are exactly 0.
         reference, prediction = (
             x - x.mean((-2, -1), keepdim=True) for x in (to_float64(x) * (255 / self.data_range) for x in (y, y_pred))
         )
@@ -88,7 +75,7 @@ class VIFPMetric(RegressionMetric):
 
 
 def _vifp_of_channels(reference: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
-    """VIFP of each channel: two centred float64 ``(B, C, H, W)`` tensors of 0..255 units to ``(B, C)``."""
+    """VIFP of each channel: two centered float64 ``(B, C, H, W)`` tensors of 0..255 units to ``(B, C)``."""
     kept = seen = survival = windows = 0
     flat = torch.ones(reference.shape[:2], dtype=torch.bool, device=reference.device)
     for scale, size in enumerate(_WINDOWS):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..evaluation import SCORES
+from ..evaluation.summary import AVERAGE, PATTERNS
 from .methods import REINTERPRETED, Method
-from .published import ABLATION, AVERAGE, PATTERNS, paper_tables, published_scores
+from .published import ABLATION, paper_tables, published_scores
 from .scoring import SHIPPED
 
 __all__ = [
@@ -34,7 +35,7 @@ HIGH_SIGMAS = (25.0, 50.0, 75.0)
 TITLES = {
     "noisy": "noisy input",
     "bm3d": "BM3D (true noise level)",
-    "bm3d_vst": "BM3D, variance-stabilised (true noise level)",
+    "bm3d_vst": "BM3D, variance-stabilized (true noise level)",
     "nlm": "non-local means (true noise level)",
 }
 KEYS = ["modality", "method", "pattern", "sigma", "score"]

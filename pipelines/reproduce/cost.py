@@ -21,6 +21,7 @@ from .counts import NetworkCounts, count_network
 from .methods import REINTERPRETED, Method
 from .process import device_name
 from .published import published_cost
+from .report import cell
 from .speed import measure_in_process
 
 __all__ = ["measure_costs", "write_cost_table"]
@@ -29,6 +30,32 @@ GIGA = 1e9
 MEASUREMENT = 2  # counted up when what is measured changes, so that older files are not taken for newer ones
 PARTS = {"nen": "first stage (NEN)", "rn": "second stage (RN)"}
 TWO_STAGE = "two_stage"
+
+MEASURED_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "method": lambda row: row["title"],
+    "parameters": lambda row: f"{row['parameters']:,}",
+    "GMAC, convolutions": lambda row: cell(row["convolution_gmac"]),
+    "GMAC, matrix products": lambda row: cell(row["other_gmac"]),
+    "memory estimate (MB)": lambda row: cell(row["memory_mb"]),
+    "measured peak (MB)": lambda row: cell(row["peak_mb"], 0),
+    "ms an image": lambda row: f"{row['milliseconds']:.0f} ({row['quartile_1']:.0f} to {row['quartile_3']:.0f})",
+    "CPU ms an image": lambda row: cell(row["cpu_milliseconds"], 0),
+    "training, patches/s": lambda row: cell(row["train_images_per_second"], 1),
+    "training, patches/CPU s": lambda row: cell(row["train_images_per_cpu_second"], 1),
+}
+# Each figure with the published one to its right; all of these columns are titled "published".
+PUBLISHED_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "network": lambda row: row["title"],
+    "parameters": lambda row: f"{row['parameters']:,}",
+    "published parameters": lambda row: f"{row['published_parameters']:,.0f}",
+    "GMAC": lambda row: cell(row["convolution_gmac"]),
+    "published GMAC": lambda row: f"{row['published_gmac']:g}",
+    "memory estimate (MB)": lambda row: cell(row["memory_mb"]),
+    "published memory": lambda row: f"{row['published_memory_mb']:g}",
+    "ms": lambda row: cell(row["milliseconds"]),
+    "published ms": lambda row: f"{row['published_milliseconds']:g}",
+}
+REINTERPRETED_NOTE = "\N{DAGGER} re-interpreted: only the abstract was available."
 
 
 def measure_costs(
@@ -91,63 +118,40 @@ def write_cost_table(costs: pd.DataFrame, folder: str | os.PathLike) -> list[Pat
     """
     if costs.empty:
         raise ValueError("no method was measured.")
-    first = costs.iloc[0]
-    header = [
-        "method",
-        "parameters",
-        "GMAC, convolutions",
-        "GMAC, matrix products",
-        "memory estimate (MB)",
-        "measured peak (MB)",
-        "ms an image",
-        "CPU ms an image",
-        "training, patches/s",
-        "training, patches/CPU s",
-    ]
-    counted = markdown_table(
-        header,
-        [
-            [
-                row["title"],
-                f"{row['parameters']:,}",
-                f"{row['convolution_gmac']:.2f}",
-                f"{row['other_gmac']:.2f}",
-                f"{row['memory_mb']:.2f}",
-                _or_dash(row["peak_mb"], ".0f"),
-                f"{row['milliseconds']:.0f} ({row['quartile_1']:.0f} to {row['quartile_3']:.0f})",
-                f"{row['cpu_milliseconds']:.0f}",
-                _or_dash(row["train_images_per_second"], ".1f"),
-                _or_dash(row["train_images_per_cpu_second"], ".1f"),
-            ]
-            for row in costs.to_dict("records")
-        ],
-    )
     beside = [row for row in costs.to_dict("records") if not pd.isna(row["published_parameters"])]
-    pairs = ("parameters", "GMAC", "memory estimate (MB)", "ms")
-    compared = markdown_table(
-        ["network", *(title for name in pairs for title in (name, "published"))],
-        [
-            [
-                row["title"],
-                f"{row['parameters']:,}",
-                f"{row['published_parameters']:,.0f}",
-                f"{row['convolution_gmac']:.2f}",
-                f"{row['published_gmac']:g}",
-                f"{row['memory_mb']:.2f}",
-                f"{row['published_memory_mb']:g}",
-                f"{row['milliseconds']:.2f}",
-                f"{row['published_milliseconds']:g}",
-            ]
-            for row in beside
-        ],
-    )
-    size = f"{first['size']} x {first['size']} x 3"
     lines = [
         "# Table VII: cost",
         "",
+        *_notes(costs.iloc[0]),
+        "",
+        *_table(MEASURED_COLUMNS, costs.to_dict("records")),
+        "",
+        "## Beside the published figures",
+        "",
+        *(_table(PUBLISHED_COLUMNS, beside) if beside else ["The two-stage network was not measured."]),
+        "",
+    ]
+    if costs["title"].str.contains("\N{DAGGER}").any():
+        lines += [REINTERPRETED_NOTE, ""]
+    folder = Path(folder)
+    return [
+        write_text_atomically(folder / "table_7_cost.md", "\n".join(lines)),
+        write_text_atomically(folder / "table_7_cost.csv", costs.round(6).to_csv(index=False)),
+    ]
+
+
+def _table(columns: Mapping[str, Callable[[Mapping[str, Any]], str]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    titles = ["published" if title.startswith("published") else title for title in columns]
+    return markdown_table(titles, [[write(row) for write in columns.values()] for row in rows])
+
+
+def _notes(first: Mapping[str, Any]) -> list[str]:
+    """How the figures were counted and measured."""
+    size = f"{first['size']} x {first['size']} x 3"
+    return [
         f"- Parameters: the trainable ones. GMAC: 1e9 multiply-accumulates at {size}: of convolutions (transposed ones "
-        "included, no biases; what the paper counts) and of matrix products (attention); element-wise operations and "
-        "normalisations are not counted.",
+        "included, no biases; the paper counts the same) and of matrix products (attention); element-wise operations "
+        "and normalizations are not counted.",
         "- Memory estimate: torchsummary's, as in the paper: input, all modules' outputs twice, parameters, in float32 "
         "(MiB). It depends on which operations are modules: the second stage's 1 MB (two channels) less than published "
         "is presumably the attention's sigmoid, which is a function here. The published figure of both stages is the "
@@ -158,23 +162,9 @@ def write_cost_table(costs: pd.DataFrame, folder: str | os.PathLike) -> list[Pat
         "Measured peak: "
         "growth of the process's resident memory meanwhile (of GPU memory on a GPU), MiB.",
         f"- Training: patches of {first['patch_size']} x {first['patch_size']} in batches of {first['batch_size']}, "
-        "by the median step with the method's own losses and optimisers, in the budget's precision; loading and "
+        "by the median step with the method's own losses and optimizers, in the budget's precision; loading and "
         "validation excluded.",
         "- The published times are of the authors' GPU, which the paper does not name.",
-        "",
-        *counted,
-        "",
-        "## Beside the published figures",
-        "",
-        *(compared if beside else ["The two-stage network was not measured."]),
-        "",
-    ]
-    if costs["title"].str.contains("\N{DAGGER}").any():
-        lines += ["\N{DAGGER} re-interpreted: only the abstract could be had.", ""]
-    folder = Path(folder)
-    return [
-        write_text_atomically(folder / "table_7_cost.md", "\n".join(lines)),
-        write_text_atomically(folder / "table_7_cost.csv", costs.round(6).to_csv(index=False)),
     ]
 
 
@@ -255,7 +245,3 @@ def _row(
         },
         **setup,
     }
-
-
-def _or_dash(value: float, form: str) -> str:
-    return "-" if pd.isna(value) else format(value, form)

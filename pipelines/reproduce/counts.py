@@ -32,7 +32,7 @@ class NetworkCounts:
         convolution_macs: multiply-accumulates of the convolutions, transposed ones included, without their biases:
             what the paper's Table VII counts.
         other_macs: those of matrix products (attention, fully connected layers). Element-wise operations and
-            normalisations are not counted.
+            normalizations are not counted.
         memory_mb: MiB of the input, all modules' outputs twice (forward and backward) and the parameters, in float32:
             torchsummary's estimate, and the paper's. What is really used is another matter.
     """

@@ -20,7 +20,7 @@ from ..evaluation.picture import save_figure
 __all__ = ["draw_curves", "read_history"]
 
 STYLES = ("-", "--", "-.", ":")
-COLOURS = 10
+COLORS = 10
 
 
 def read_history(path: str | os.PathLike) -> pd.DataFrame:
@@ -77,8 +77,8 @@ def draw_curves(
     axes = figure.subplots(1, len(scores), squeeze=False)[0]
     for axis, name in zip(axes, scores):
         for index, (title, history) in enumerate(histories.items()):
-            style = STYLES[index // COLOURS % len(STYLES)]
-            axis.plot(history["step"], history[name], style, color=f"C{index % COLOURS}", marker=".", label=title)
+            style = STYLES[index // COLORS % len(STYLES)]
+            axis.plot(history["step"], history[name], style, color=f"C{index % COLORS}", marker=".", label=title)
         axis.set_xlabel("training steps")
         axis.set_ylabel(f"validation {SCORES[name].title}")
         axis.grid(alpha=0.3)

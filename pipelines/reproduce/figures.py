@@ -7,12 +7,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from monai.data import DataLoader, Dataset
@@ -23,21 +23,22 @@ from ...data_manifest import Manifest
 from ..bundle.weights import load_weights
 from ..evaluation import (
     ComparisonEvaluator,
+    EvaluationSettings,
     PictureRow,
     ScoreTable,
-    evaluation_items,
     evaluation_preprocessing,
     reference_methods,
 )
-from ..evaluation.conditions import expand_conditions
 from ..evaluation.picture import error_map, quality_text, save_figure, show_image
+from ..evaluation.settings import CENTER_CROPS
+from ..evaluation.summary import PATTERNS
 from .comparison import TITLES
 from .curves import draw_curves, read_history
 from .methods import Method
-from .published import ABLATION, PATTERNS, published_scores
+from .published import ABLATION, published_scores
 from .training import read_marker, row_folder
 
-__all__ = ["FIGURE_NUMBERS", "comparison_picture", "draw_examples", "draw_validation_curves"]
+__all__ = ["FIGURE_NUMBERS", "comparison_picture", "draw_comparisons", "draw_validation_curves"]
 
 FIGURE_NUMBERS = {"mri": 6, "xray": 7, "ct": 8, "skin": 9, "microscopy": 10}
 CELL_INCHES = 1.6
@@ -50,7 +51,7 @@ def comparison_picture(
     """Draw a PNG: for each image a line of pictures (noisy, each method, clean) and below it a line of error maps.
 
     PSNR and SSIM stand under each picture. The error maps (absolute, mean over channels) have one scale, given by the
-    colour bar: up to the 99.5th percentile of the methods' errors, so the noisy input's may saturate.
+    color bar: up to the 99.5th percentile of the methods' errors, so the noisy input's may saturate.
 
     Args:
         rows: what to draw, 0..255; all with the same methods.
@@ -97,24 +98,21 @@ def comparison_picture(
         above[0].set_ylabel(row.label, fontsize=8)
         below[0].set_ylabel("error", fontsize=8)
     bar = figure.colorbar(mapped, ax=axes, extend="max", fraction=0.02)
-    bar.set_label("absolute error, grey levels", fontsize=8)
+    bar.set_label("absolute error, gray levels", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return save_figure(figure, Path(path), dpi)
 
 
-def draw_examples(
+def draw_comparisons(
     methods: Sequence[Method],
     manifest: str | os.PathLike,
     output: str | os.PathLike,
     folder: str | os.PathLike,
-    split: str = "test",
+    settings: EvaluationSettings = CENTER_CROPS,
+    *,
     sigma: float = 50.0,
-    crop: int | None = 256,
-    protocol: str = "physical",
-    seed: int = 0,
     images: Sequence[str] | None = None,
     references: Sequence[str] = ("bm3d",),
-    device: str | torch.device = "cpu",
     report: Callable[[str], None] = print,
 ) -> list[Path]:
     """Draw Figures 6 to 10, one a modality, and Figure 12, the ablation.
@@ -126,14 +124,11 @@ def draw_examples(
         manifest: the manifest of the images.
         output: the folder of the trainings.
         folder: where the figures go.
-        split: ``"train"``, ``"val"`` or ``"test"``.
+        settings: the images, the protocol, the seed and the device; the CPU where it names none. Its limit, patterns
+            and standard deviations are not used.
         sigma: standard deviation of the noise, 0..255 scale.
-        crop: side of the centre crop in pixels; None draws whole images.
-        protocol: noise protocol.
-        seed: base seed of the noise.
         images: ``image_id`` of the images to draw, at most one a modality; by default the middle one of the manifest.
         references: methods without weights to draw as well, those whose package is installed.
-        device: where the networks run.
         report: told what happens, line by line.
 
     Returns:
@@ -144,7 +139,7 @@ def draw_examples(
             not in the manifest.
         ManifestError: when the manifest cannot be read.
     """
-    items = _chosen_items(manifest, split, crop, images)
+    items, device = _chosen_items(manifest, settings, images), settings.device or "cpu"
     trained = [method for method in methods if read_marker(output, method.name) is not None]
     if not trained:
         raise ValueError(f"{output}: no training is finished, so there is nothing to draw; run the training first.")
@@ -152,8 +147,8 @@ def draw_examples(
     for method in trained:
         networks[method.name] = method.network().to(device)
         load_weights(networks[method.name], row_folder(output, method.name) / "model.pt")
-    conditions = expand_conditions(items, PATTERNS, [sigma], protocol, seed)
-    dataset = Dataset(conditions, evaluation_preprocessing(crop))
+    conditions = replace(settings, patterns=PATTERNS, stds=(sigma,)).conditions(items)
+    dataset = Dataset(conditions, evaluation_preprocessing(settings.crop))
     titles = {method.name: method.marked_title for method in trained} | TITLES
     ablated = _ablation_names(trained)
     proposed = [method.name for method in trained if method.published == PROPOSED]
@@ -172,7 +167,13 @@ def draw_examples(
                 path = Path(folder) / "figure_12_ablation.png"
                 written.append(comparison_picture([_only(row, ablated) for row in pictures], path, titles))
                 lines.append({"figure": 12, **_description(item)})
-    table = pd.DataFrame(lines).assign(split=split, sigma=sigma, crop=crop or "none", protocol=protocol, seed=seed)
+    table = pd.DataFrame(lines).assign(
+        split=settings.split,
+        sigma=sigma,
+        crop=settings.crop or "none",
+        protocol=settings.protocol,
+        seed=settings.seed,
+    )
     written.append(write_text_atomically(Path(folder) / "figures.csv", table.to_csv(index=False)))
     return written
 
@@ -225,13 +226,14 @@ def _references(names: Sequence[str], report: Callable[[str], None]) -> dict[str
 
 
 def _chosen_items(
-    manifest: str | os.PathLike, split: str, crop: int | None, images: Sequence[str] | None
+    manifest: str | os.PathLike, settings: EvaluationSettings, images: Sequence[str] | None
 ) -> list[dict[str, Any]]:
+    split = settings.split
     known = {modality for modality, own in Manifest.read(manifest).counts() if own == split}
-    modalities = [name for name in FIGURE_NUMBERS if name in known]
+    modalities = tuple(name for name in FIGURE_NUMBERS if name in known)
     if not modalities:
         raise ValueError(f"{manifest}: has no {split} image of {', '.join(FIGURE_NUMBERS)}.")
-    items = evaluation_items(manifest, split, modalities, None if images else 1, crop)
+    items = replace(settings, modalities=modalities, limit=None if images else 1).items(manifest)
     if images:
         missing = sorted(set(images) - {item["image_id"] for item in items})
         if missing:

@@ -9,18 +9,27 @@ each reading would give.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ...transforms import PROTOCOLS, MultiPatternNoised
-from ..evaluation import evaluation_items, evaluation_preprocessing, markdown_table, remove_noise_mean, summarize
+from ..evaluation import (
+    EvaluationSettings,
+    evaluation_preprocessing,
+    markdown_table,
+    remove_noise_mean,
+    summarize,
+)
 from ..evaluation.conditions import expand_conditions
-from .published import AVERAGE, PATTERNS, PUBLISHED_SIGMAS, published_scores
-from .study import cell, evaluate_into, load_network, setup_lines, write_report
+from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
+from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
+from ..evaluation.summary import AVERAGE, PATTERNS
+from .published import published_scores
+from .report import cell, setup_lines, write_report
 
 __all__ = [
     "TRAINED",
@@ -36,22 +45,17 @@ TRAINED = ("physical", "author_code")
 
 PREFIX = "trained_"
 PUBLISHED_METHOD = "TwoStage"
-GREY_LEVELS = 255.0
+GRAY_LEVELS = 255.0
 
 
 def protocol_study(
     manifest: str | os.PathLike,
     output: str | os.PathLike,
-    physical_weights: str | os.PathLike,
-    author_weights: str | os.PathLike,
+    weights: Mapping[str, str | os.PathLike],
     config: str | os.PathLike | None = None,
-    crop: int | None = 256,
-    limit: int | None = None,
-    split: str = "test",
-    seed: int = 0,
-    stds: Sequence[float] = PUBLISHED_SIGMAS,
+    settings: EvaluationSettings = CENTER_CROPS,
+    *,
     bm3d: bool = False,
-    device: str | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Path]:
     """Score two networks, trained under ``physical`` and ``author_code``, under both protocols.
@@ -62,16 +66,10 @@ def protocol_study(
     Args:
         manifest: manifest of the images.
         output: folder of the study.
-        physical_weights: weights trained under ``physical``.
-        author_weights: weights trained under ``author_code``.
+        weights: for each of :data:`TRAINED` the weights that were trained under it.
         config: file with the ``network_def`` of both; the bundle's network when None.
-        crop: side of the scored centre crop in pixels; None scores whole images.
-        limit: at most so many images of each modality; None scores all.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        seed: base seed of the noise.
-        stds: nominal sigmas.
-        bm3d: whether BM3D, told the true level and, under ``author_code``, the noise's mean, is scored as well.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
+        settings: the images, the nominal sigmas, the seed and the device. Its protocol is not used.
+        bm3d: whether to score BM3D as well, which is given the true level and, under ``author_code``, the noise's mean.
         report: told what happens, line by line.
 
     Returns:
@@ -84,29 +82,26 @@ def protocol_study(
         ImportError: when BM3D is wanted and not installed.
     """
     output = Path(output)
-    weights = dict(zip(TRAINED, (physical_weights, author_weights)))
-    for path in weights.values():
-        load_network(path, config)  # a wrong file is found now, not hours later
-    common: dict[str, Any] = {"split": split, "crop": crop, "limit": limit, "seed": seed, "device": device}
-    common |= {"patterns": list(PATTERNS), "stds": [float(std) for std in stds]}
+    for trained in TRAINED:
+        load_network(weights[trained], config)  # a wrong file is found now, not hours later
     tested = {}
     for protocol in PROTOCOLS:
         references = ["noisy", "bm3d", "bm3d_vst"] if bm3d and protocol in TRAINED else ["noisy"]
         for trained in TRAINED if protocol in TRAINED else (None,):
-            method = None if trained is None else PREFIX + trained
-            report(f"protocol {protocol}: scoring {', '.join([method] * (method is not None) + references)}")
-            network = {} if trained is None else {"weights": str(weights[trained]), "config": config}
-            asked = {"method": method, "references": references, "protocol": protocol, **network, **common}
-            tested[protocol] = evaluate_into(output / protocol, manifest, **asked)
+            network = None if trained is None else ScoredNetwork.from_config(PREFIX + trained, weights[trained], config)
+            names = [*([] if network is None else [network.name]), *references]
+            report(f"protocol {protocol}: scoring {', '.join(names)}")
+            asked = replace(settings, protocol=protocol)
+            tested[protocol] = evaluate_into(output / protocol, manifest, asked, network, references)
             references = []
-    items = evaluation_items(manifest, split, None, limit, crop)
+    items = settings.items(manifest)
     chosen = {item["image_id"] for item in items}
     tested = {
-        protocol: rows[rows["image_id"].isin(chosen) & rows["sigma"].isin(common["stds"])]
+        protocol: rows[rows["image_id"].isin(chosen) & rows["sigma"].isin(settings.stds)]
         for protocol, rows in tested.items()
     }
     report("measuring the noise of each protocol")
-    levels = noise_levels(items, stds, seed, crop, {name: _noisy(rows) for name, rows in tested.items()})
+    levels = noise_levels(items, settings, {name: _noisy(rows) for name, rows in tested.items()})
     table = protocol_study_table(tested)
     return [
         *write_report(output, "protocol_study", protocol_study_markdown(tested, table, levels), table),
@@ -116,37 +111,34 @@ def protocol_study(
 
 def noise_levels(
     items: Sequence[dict],
-    stds: Sequence[float] = PUBLISHED_SIGMAS,
-    seed: int = 0,
-    crop: int | None = None,
+    settings: EvaluationSettings = WHOLE_IMAGES,
     noisy_psnr: dict[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Measure how strong each protocol's noise is on real images.
 
     Args:
         items: clean images, as :func:`~noisewise.pipelines.evaluation.evaluation_items` gives them.
-        stds: nominal sigmas.
-        seed: base seed; the draws are those that an evaluation with this seed scores.
-        crop: side of the centre crop in pixels; None takes whole images.
+        settings: the nominal sigmas, the seed and the crop; the noise is drawn as an evaluation with these settings
+            draws it.
         noisy_psnr: for each protocol the noisy input's ``psnr_mean`` by ``modality``, ``pattern`` and ``sigma``.
 
     Returns:
         One row for each ``protocol``, ``pattern``, ``sigma`` and ``modality`` (``"average"``: the mean over the
-        modalities), means over images in grey levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
+        modalities), means over images in gray levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
         mean; ``spread``, the RMS once the noise's known mean
-        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of grey
+        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of gray
         images' channels averaged, which is all the noise that is left to a method that knows them to be copies; and
         ``psnr``, the noisy input's as an evaluation scores it (clipped).
     """
-    prepare, corrupt = evaluation_preprocessing(crop), MultiPatternNoised(keys="image")
+    prepare, corrupt = evaluation_preprocessing(settings.crop), MultiPatternNoised(keys="image")
     found = []
     for item in items:
         clean = prepare(expand_conditions([item], ["gaussian"], [0.0])[0])
         for protocol in PROTOCOLS:
-            for condition in expand_conditions([item], PATTERNS, stds, protocol, seed):
+            for condition in replace(settings, protocol=protocol).conditions([item]):
                 data = corrupt({"image": clean["label"], "grayscale": clean["grayscale"], "noise": condition["noise"]})
-                noise = data["residual"].double() * GREY_LEVELS
-                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GREY_LEVELS
+                noise = data["residual"].double() * GRAY_LEVELS
+                unbiased = (remove_noise_mean(data["image"].double(), data["noise"]) - data["label"]) * GRAY_LEVELS
                 averaged = unbiased.mean(0) if clean["grayscale"] else unbiased
                 found.append(
                     {
@@ -271,8 +263,8 @@ def _levels_part(levels: pd.DataFrame) -> list[str]:
     return [
         *markdown_table([*header, "noisy PSNR (dB)"], lines, 2),
         "",
-        "Measured on the images, in grey levels of 0..255, before clipping. Spread is the RMS without the noise's "
-        "known mean; averaging a grey image's copies takes noise away where each copy has a draw of its own.",
+        "Measured on the images, in gray levels of 0..255, before clipping. Spread is the RMS without the noise's "
+        "known mean; averaging a gray image's copies takes noise away where each copy has a draw of its own.",
     ]
 
 

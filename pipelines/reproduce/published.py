@@ -10,13 +10,11 @@ from importlib import resources
 import pandas as pd
 
 from ..evaluation import SCORES
+from ..evaluation.summary import AVERAGE, PATTERNS
 
-__all__ = ["ABLATION", "AVERAGE", "PATTERNS", "PUBLISHED_SIGMAS", "paper_tables", "published_cost", "published_scores"]
+__all__ = ["ABLATION", "paper_tables", "published_cost", "published_scores"]
 
-PATTERNS = ("gaussian", "speckle")
-AVERAGE = "average"
 ABLATION = "VI"
-PUBLISHED_SIGMAS = (10, 25, 50, 75)
 NUMERALS = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ..bundle.inferer import DenoisingInferer
 from ..evaluation import (
-    evaluation_items,
+    EvaluationSettings,
     evaluation_postprocessing,
     evaluation_preprocessing,
     markdown_table,
@@ -24,7 +25,10 @@ from ..evaluation import (
     summarize,
 )
 from ..evaluation.conditions import expand_conditions
-from .study import cell, evaluate_into, load_network, setup_lines, write_report
+from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
+from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
+from ..evaluation.summary import AVERAGE, GROUP
+from .report import cell, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]
 
@@ -38,15 +42,13 @@ CONDITIONS: tuple[tuple[tuple[str, ...], tuple[float, ...]], ...] = (
 METHOD = "network"
 TRAINED_PATTERNS, TRAINED_STD = ("gaussian", "speckle"), 75.0
 CLEAN, SEEN, LEVEL, PATTERN = "clean image", "as in training", "beyond training: level", "beyond training: pattern"
-GROUP = ["modality", "pattern", "sigma", "method"]
 CHANGE = "largest_change"
-AVERAGE = "average"
 
 MEANINGS = {
     "rician": "the magnitude of a complex signal with Gaussian noise of that sigma in both parts",
     "poisson": "photon counting with (255 / sigma)^2 photons at full intensity, where the standard deviation is sigma: "
     "104 at 25, 26 at 50",
-    "correlated": "Gaussian noise of that sigma at every pixel, neighbours correlated by 0.78 (white noise through a "
+    "correlated": "Gaussian noise of that sigma at every pixel, neighbors correlated by 0.78 (white noise through a "
     "Gaussian kernel of one pixel)",
     "salt_and_pepper": "pixels replaced by black or white, a share of 4 (sigma / 255)^2: 3.8 % at 25, 15.4 % at 50",
 }
@@ -57,12 +59,9 @@ def robustness_study(
     output: str | os.PathLike,
     weights: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
-    crop: int | None = 256,
-    limit: int | None = None,
-    split: str = "test",
-    seed: int = 0,
+    settings: EvaluationSettings = CENTER_CROPS,
+    *,
     bm3d: bool = False,
-    device: str | None = None,
     conditions: Sequence[tuple[Sequence[str], Sequence[float]]] = CONDITIONS,
     report: Callable[[str], None] = print,
 ) -> list[Path]:
@@ -76,12 +75,8 @@ def robustness_study(
         output: folder of the study.
         weights: the weights; the bundle's own when None.
         config: file with the ``network_def`` that they belong to; the bundle's network when None.
-        crop: side of the scored centre crop in pixels; None scores whole images.
-        limit: at most so many images of each modality; None scores all.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        seed: base seed of the noise.
-        bm3d: whether BM3D and, on speckle, BM3D with stabilised variance stand beside the network.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
+        settings: the images, the seed and the device. Its protocol, patterns and standard deviations are not used.
+        bm3d: whether to score BM3D and, on speckle, BM3D with a stabilized variance as well.
         conditions: patterns and their sigmas, all combined within an entry.
         report: told what happens, line by line.
 
@@ -96,19 +91,17 @@ def robustness_study(
     output = Path(output)
     weights = bundle_path("multimodal_denoising") / "models" / "model.pt" if weights is None else Path(weights)
     network, digest = load_network(weights, config)
-    common = {"split": split, "crop": crop, "limit": limit, "seed": seed, "device": device, "protocol": "physical"}
     for patterns, stds in conditions:
         report(f"scoring {', '.join(patterns)} at sigma {', '.join(f'{std:g}' for std in stds)}")
-        asked = {"patterns": list(patterns), "stds": [float(std) for std in stds], **common}
-        references = ["noisy", "bm3d"] if bm3d else ["noisy"]
-        scored = {"method": METHOD, "weights": str(weights), "config": config, "references": references}
-        rows = evaluate_into(output, manifest, **scored, **asked)
+        asked = replace(settings, protocol="physical", patterns=tuple(patterns), stds=tuple(stds))
+        # Not the network loaded above: an evaluation loads its weights itself, onto its own device.
+        scored = ScoredNetwork.from_config(METHOD, weights, config)
+        rows = evaluate_into(output, manifest, asked, scored, ["noisy", "bm3d"] if bm3d else ["noisy"])
         if bm3d and "speckle" in patterns:
-            asked["patterns"] = ["speckle"]
-            rows = evaluate_into(output, manifest, references=["bm3d_vst"], method=None, **asked)
+            rows = evaluate_into(output, manifest, replace(asked, patterns=("speckle",)), references=["bm3d_vst"])
     report("measuring what a clean image loses")
-    items = evaluation_items(manifest, split, None, limit, crop)
-    changes = clean_changes(network, digest, items, output / "clean.csv", crop, device)
+    items = settings.items(manifest)
+    changes = clean_changes(network, digest, items, output / "clean.csv", settings)
     shown = rows[rows["image_id"].isin([item["image_id"] for item in items])]
     table = robustness_table(shown, changes)
     return write_report(output, "robustness", robustness_markdown(shown, table), table)
@@ -119,8 +112,7 @@ def clean_changes(
     digest: str,
     items: Sequence[dict],
     path: str | os.PathLike,
-    crop: int | None = None,
-    device: str | None = None,
+    settings: EvaluationSettings = WHOLE_IMAGES,
 ) -> pd.DataFrame:
     """How far a network moves the pixels of clean images.
 
@@ -129,8 +121,7 @@ def clean_changes(
         digest: of its weights; rows in ``path`` made with others, or with another network or crop, are computed again.
         items: the images, as :func:`~noisewise.pipelines.evaluation.evaluation_items` gives them.
         path: the CSV that keeps the results.
-        crop: side of the centre crop in pixels; None takes whole images.
-        device: where the network runs; a GPU where there is one when None.
+        settings: its crop and device are used.
 
     Returns:
         One row an image: ``modality``, ``image_id`` and ``largest_change``, the largest absolute difference between
@@ -139,14 +130,15 @@ def clean_changes(
     Raises:
         ValueError: when ``path`` holds something else.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    identity = {"weights": digest, "network": network_digest(network), "crop": "none" if crop is None else str(crop)}
+    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    crop = "none" if settings.crop is None else str(settings.crop)
+    identity = {"weights": digest, "network": network_digest(network), "crop": crop}
     columns = ["modality", "image_id", CHANGE, *identity]
     known = _read_changes(Path(path), columns)
     known = known[(known[list(identity)] == list(identity.values())).all(axis=1)]
     pending = [item for item in items if item["image_id"] not in set(known["image_id"])]
     network = network.eval().to(device)
-    prepare, finish, inferer = evaluation_preprocessing(crop), evaluation_postprocessing(), DenoisingInferer()
+    prepare, finish, inferer = evaluation_preprocessing(settings.crop), evaluation_postprocessing(), DenoisingInferer()
     fresh = []
     for item in expand_conditions(pending, ["gaussian"], [0.0]):
         data = prepare(item)
@@ -176,7 +168,7 @@ def robustness_table(rows: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
         many of them were ``capped`` (identical to the clean one: PSNR counted as 100 dB), ``<score>_mean`` and
         ``<score>_std`` (sample standard deviation over images; none for averages) of all scores, ``gain_mean`` and
         ``gain_std`` (PSNR over the noisy input's of the same image, dB; none on clean images, whose input's is
-        infinite), and ``largest_change_mean`` and ``largest_change_max`` (the network on clean images, grey levels).
+        infinite), and ``largest_change_mean`` and ``largest_change_max`` (the network on clean images, gray levels).
     """
     summary = summarize(rows)
     summary = summary[summary["pattern"] != AVERAGE].set_index(GROUP)
@@ -279,7 +271,7 @@ def _clean_part(clean: pd.DataFrame) -> list[str]:
         *markdown_table(header, lines),
         "",
         "The input is the clean image itself, so its PSNR is infinite and there is no gain to state; images that come "
-        "out unchanged count as 100 dB. The largest change is that of a single pixel, in grey levels of 0..255.",
+        "out unchanged count as 100 dB. The largest change is that of a single pixel, in gray levels of 0..255.",
     ]
 
 

@@ -7,22 +7,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
 from ..bundle.config import root_cause
-from ..evaluation import REFERENCES, reference_methods
+from ..evaluation import REFERENCES, EvaluationSettings, reference_methods
+from ..evaluation.run import ScoredNetwork, evaluate_into
+from ..evaluation.settings import CENTER_CROPS
 from .budget import differences
 from .methods import Method, MethodError
-from .study import evaluate_into
 from .training import RowResult, read_marker, row_folder
 
-__all__ = ["SHIPPED", "TABLE_REFERENCES", "ScoringSetup", "score_methods", "scores_folder"]
+__all__ = ["SHIPPED", "TABLE_REFERENCES", "score_methods", "scores_folder"]
 
 SHIPPED = {
     "two_stage_shipped": ("two-stage, shipped weights", "model.pt"),
@@ -31,29 +30,8 @@ SHIPPED = {
 """The bundle's own weights, whose training had another budget: what the tables call them, and their file."""
 TABLE_REFERENCES = ("noisy", "bm3d", "bm3d_vst")
 SETUP_FILE = "setup.json"
-
-
-@dataclass(frozen=True)
-class ScoringSetup:
-    """What is scored, and how.
-
-    Attributes:
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        protocol: noise protocol.
-        crop: side of the scored centre crop in pixels; None scores whole images.
-        limit: at most so many images of each modality; None scores all.
-        seed: base seed of the noise.
-        amp_dtype: ``"bfloat16"`` or ``"float16"`` runs the networks in it; None in float32.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
-    """
-
-    split: str = "test"
-    protocol: str = "physical"
-    crop: int | None = 256
-    limit: int | None = None
-    seed: int = 0
-    amp_dtype: str | None = None
-    device: str | None = None
+# What a folder's scores have in common, besides the manifest.
+SETUP = ("split", "protocol", "crop", "seed", "amp_dtype")
 
 
 def scores_folder(output: str | os.PathLike, protocol: str = "physical") -> Path:
@@ -65,7 +43,7 @@ def score_methods(
     methods: Sequence[Method],
     manifest: str | os.PathLike,
     output: str | os.PathLike,
-    setup: ScoringSetup | None = None,
+    settings: EvaluationSettings = CENTER_CROPS,
     only: Sequence[str] | None = None,
     report: Callable[[str], None] = print,
 ) -> list[RowResult]:
@@ -77,7 +55,7 @@ def score_methods(
         methods: the compared methods.
         manifest: the manifest of the images.
         output: the folder of the trainings and the tables.
-        setup: what is scored; the defaults when None.
+        settings: which images, under which noise.
         only: names of methods, references or of :data:`SHIPPED`; all when None or empty.
         report: told what happens, line by line.
 
@@ -90,30 +68,29 @@ def score_methods(
         ManifestError: when the manifest cannot be read.
         ValueError: when the folder holds scores of another setup or manifest.
     """
-    setup = setup or ScoringSetup()
     references = list(dict.fromkeys([*TABLE_REFERENCES, *REFERENCES]))
     known = [*references, *(method.name for method in methods), *SHIPPED]
     unknown = [name for name in only or () if name not in known]
     if unknown:
         raise MethodError(f"no method {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
-    folder = scores_folder(output, setup.protocol)
-    _check_setup(folder, setup, manifest)
-    tasks: dict[str, Callable[[], dict[str, Any]]] = {
+    folder = scores_folder(output, settings.protocol)
+    _check_setup(folder, settings, manifest)
+    tasks: dict[str, Callable[[], ScoredNetwork | str]] = {
         name: partial(_reference, name) for name in references if name in (only or TABLE_REFERENCES)
     }
     tasks |= {method.name: partial(_trained, method, output) for method in methods if not only or method.name in only}
     tasks |= {name: partial(_shipped, name) for name in SHIPPED if not only or name in only}
     results = []
-    for name, arguments in tasks.items():
+    for name, prepare in tasks.items():
         try:
-            chosen = arguments()
+            method = prepare()
         except _Missing as error:
             result = RowResult(name, "missing", str(error))
         except ValueError as error:
             result = RowResult(name, "failed", str(error))
         else:
             report(f"{name}: scoring")
-            result = _score(name, chosen, manifest, folder, setup)
+            result = _score(method, manifest, folder, settings)
         report(f"{name}: {result.message}")
         results.append(result)
     return results
@@ -123,41 +100,41 @@ class _Missing(Exception):
     """Nothing to score yet; not a fault."""
 
 
-def _reference(name: str) -> dict[str, Any]:
+def _reference(name: str) -> str:
     try:
         reference_methods([name])
     except (ValueError, ImportError) as error:
         raise _Missing(f"left out: {error}") from None
-    return {"method": None, "references": [name]}
+    return name
 
 
-def _shipped(name: str) -> dict[str, Any]:
+def _shipped(name: str) -> ScoredNetwork:
     weights = bundle_path("multimodal_denoising") / "models" / SHIPPED[name][1]
     if not weights.exists():
         raise _Missing(f"left out: {weights} does not exist")
-    return {"method": name, "references": [], "weights": str(weights)}
+    return ScoredNetwork(name, weights)
 
 
-def _trained(method: Method, output: str | os.PathLike) -> dict[str, Any]:
+def _trained(method: Method, output: str | os.PathLike) -> ScoredNetwork:
     marker = read_marker(output, method.name)
     if marker is None:
         raise _Missing("left out: its training is not finished")
     weights = row_folder(output, method.name) / "model.pt"
     if not weights.exists() or file_digest(weights) != marker["weights"]:
         raise ValueError(f"{weights}: is not the file that the training ended with.")
-    return {
-        "method": method.name,
-        "references": [],
-        "network_def": method.network(),
-        "weights": str(weights),
-    }
+    return ScoredNetwork(method.name, weights, method.network())
 
 
 def _score(
-    name: str, chosen: dict[str, Any], manifest: str | os.PathLike, folder: Path, setup: ScoringSetup
+    method: ScoredNetwork | str, manifest: str | os.PathLike, folder: Path, settings: EvaluationSettings
 ) -> RowResult:
+    """Score a network, or a reference given by its name."""
+    name = method if isinstance(method, str) else method.name
     try:
-        rows = evaluate_into(folder, manifest, **chosen, **asdict(setup))
+        if isinstance(method, str):
+            rows = evaluate_into(folder, manifest, settings, references=[method])
+        else:
+            rows = evaluate_into(folder, manifest, settings, method)
     # One method's fault, whatever it is, must not keep the others from their scores.
     except Exception as error:
         return RowResult(name, "failed", f"failed: {root_cause(error)}")
@@ -166,9 +143,9 @@ def _score(
     return RowResult(name, "scored", f"{images} images, {len(own)} scores in {folder / 'scores.csv'}")
 
 
-def _check_setup(folder: Path, setup: ScoringSetup, manifest: str | os.PathLike) -> None:
+def _check_setup(folder: Path, settings: EvaluationSettings, manifest: str | os.PathLike) -> None:
     """What ``scores.csv`` itself does not hold must not change either."""
-    now = {key: value for key, value in asdict(setup).items() if key not in ("limit", "device")}
+    now = {key: getattr(settings, key) for key in SETUP}
     now["manifest_digest"] = Manifest.read(manifest).digest()
     path = folder / SETUP_FILE
     if not path.exists():

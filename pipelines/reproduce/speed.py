@@ -20,6 +20,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser
 from torch import nn
 
+from ..evaluation.score_table import wait_for
 from .budget import TrainingPlan
 
 __all__ = ["inference_speed", "measure_in_process", "training_speed"]
@@ -84,7 +85,7 @@ def inference_speed(network: nn.Module, *inputs: torch.Tensor, repeats: int = 10
         for index in range(warmup + repeats):
             started, cpu_started = time.perf_counter(), time.process_time()
             network(*inputs)
-            _wait_for(device)
+            wait_for(device)
             if index >= warmup:
                 times.append(1000 * (time.perf_counter() - started))
                 cpu_times.append(1000 * (time.process_time() - cpu_started))
@@ -100,7 +101,7 @@ def inference_speed(network: nn.Module, *inputs: torch.Tensor, repeats: int = 10
 
 
 def training_speed(config: Mapping[str, Any], steps: int = 5, warmup: int = 1) -> dict[str, Any]:
-    """Time a method's own training step (its losses, optimisers and mixed precision) on made-up batches.
+    """Time a method's own training step (its losses, optimizers and mixed precision) on made-up batches.
 
     Args:
         config: the merged training config.
@@ -130,12 +131,12 @@ def training_speed(config: Mapping[str, Any], steps: int = 5, warmup: int = 1) -
     @trainer.on(Events.ITERATION_STARTED)
     def start() -> None:
         nonlocal started, cpu_started
-        _wait_for(trainer.state.device)
+        wait_for(trainer.state.device)
         started, cpu_started = time.perf_counter(), time.process_time()
 
     @trainer.on(Events.ITERATION_COMPLETED)
     def stop() -> None:
-        _wait_for(trainer.state.device)
+        wait_for(trainer.state.device)
         times.append(time.perf_counter() - started)
         cpu_times.append(time.process_time() - cpu_started)
 
@@ -171,11 +172,6 @@ def _parser(task: Mapping[str, Any]) -> ConfigParser:
     for key, value in task["settings"].items():
         parser[key] = value
     return parser
-
-
-def _wait_for(device: torch.device | None) -> None:
-    if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _status_mb(name: str) -> float | None:

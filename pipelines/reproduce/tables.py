@@ -14,6 +14,7 @@ import pandas as pd
 from ...atomic import write_text_atomically
 from ...transforms.noise_models import PROTOCOLS
 from ..evaluation import SCORES, crop_in_words, markdown_table
+from ..evaluation.summary import AVERAGE, PATTERNS
 from .comparison import (
     ALL,
     HIGH_SIGMAS,
@@ -27,17 +28,20 @@ from .comparison import (
     table_methods,
 )
 from .methods import Method
-from .published import AVERAGE, PATTERNS, paper_tables
+from .published import paper_tables
+from .report import cell
 
-__all__ = ["write_tables"]
+__all__ = ["write_paper_tables"]
 
 PATTERN_TITLES = {"gaussian": "Gaussian", "speckle": "speckle", AVERAGE: "average"}
 MAIN, FURTHER = ("psnr", "ssim"), ("delta_e", "vifp", "mse")
 BASELINES = {"two_stage": "two-stage", "bm3d": "BM3D", "bm3d_vst": "BM3D, var.-stab."}
 SETUP = ("protocol", "split", "seed", "crop")
+OVER_HIGH = ",".join(f"{sigma:g}" for sigma in HIGH_SIGMAS)
+"""The column ``sigma`` of means over :data:`HIGH_SIGMAS`."""
 
 
-def write_tables(
+def write_paper_tables(
     rows: pd.DataFrame,
     methods: Sequence[Method],
     folder: str | os.PathLike,
@@ -138,9 +142,10 @@ def _gap_table(figures: pd.DataFrame, lines: Sequence[TableMethod]) -> list[str]
         for distance in distances.values():
             values = distance[distance["method"] == line.name].set_index("pattern")["mean"]
             parts = [values.get(pattern, float("nan")) for pattern in (*PATTERNS, AVERAGE)]
-            cells.append("-" if all(pd.isna(part) for part in parts) else " / ".join(map(_signed, parts)))
+            texts = [cell(part, signed=True) for part in parts]
+            cells.append("-" if set(texts) == {"-"} else " / ".join(texts))
         cells.append(_pair(own[own["pattern"] == AVERAGE], "published"))
-        if any(cell != "-" for cell in cells):
+        if any(text != "-" for text in cells):
             table.append([line.title, *cells])
     return ["PSNR (dB) / SSIM.", "", *markdown_table(header, table)]
 
@@ -218,10 +223,6 @@ def _pair(figures: pd.DataFrame, column: str = "mean") -> str:
     return " / ".join(f"{values[name]:.{SCORES[name].digits}f}" for name in MAIN)
 
 
-def _signed(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:+.2f}"
-
-
 def _facts(rows: pd.DataFrame, lines: Sequence[TableMethod], markers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """How the figures were made."""
     first = rows.iloc[0]
@@ -289,12 +290,12 @@ def _write(
         title=[by_name[name].title for name in figures["method"]],
         standing=[by_name[name].standing for name in figures["method"]],
         published_method=[by_name[name].published for name in figures["method"]],
-        sigma=["25,50,75" if pd.isna(value) else f"{value:g}" for value in figures["sigma"]],
+        sigma=[OVER_HIGH if pd.isna(value) else f"{value:g}" for value in figures["sigma"]],
         **setup,
     )
     orders = {
         "modality": [ALL, *paper_tables()],
-        "sigma": ["25,50,75", *sorted(set(table["sigma"]) - {"25,50,75"}, key=float)],
+        "sigma": [OVER_HIGH, *sorted(set(table["sigma"]) - {OVER_HIGH}, key=float)],
         "pattern": [*PATTERNS, AVERAGE],
         "score": list(SCORES),
         "method": list(by_name),

@@ -21,7 +21,7 @@ from PIL import Image
 from noisewise.bundles import bundle_path
 from noisewise.data_manifest import Manifest, ManifestRecord, file_digest
 from noisewise.networks import TwoStageDenoiser
-from noisewise.pipelines.low_dose_ct.study import study_methods
+from noisewise.pipelines.low_dose_ct.folds import study_methods
 from noisewise.pipelines.reproduce.budget import plan_training
 
 BUNDLE = bundle_path("low_dose_ct_denoising")

@@ -21,7 +21,7 @@ REFERENCES: dict[str, Callable[[], nn.Module]] = {
     "bm3d_vst": StabilizedBM3DDenoiser,
     "nlm": NonLocalMeansDenoiser,
 }
-"""Methods without weights: the noisy input itself, and, told the true noise level, BM3D, BM3D with stabilised variance
+"""Methods without weights: the noisy input itself, and, told the true noise level, BM3D, BM3D with stabilized variance
 (which on noise other than speckle is BM3D) and non-local means."""
 
 

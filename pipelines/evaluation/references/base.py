@@ -19,10 +19,10 @@ __all__ = ["ReferenceDenoiser"]
 
 
 class ReferenceDenoiser(nn.Module):
-    """Base of methods that denoise one image, grey or colour, of a known noise level.
+    """Base of methods that denoise one image, gray or color, of a known noise level.
 
     It is called as a network is, so that one evaluation serves both; :attr:`extra_inputs` names what it needs from the
-    batch besides the image. Grey images, which come as equal channels, are denoised in one channel. A grey image whose
+    batch besides the image. Gray images, which come as equal channels, are denoised in one channel. A gray image whose
     copies differ, because each got noise of its own, is averaged over its channels first: that is the image to which
     its noise level (:func:`~noisewise.pipelines.evaluation.true_noise_level`) belongs.
 
@@ -44,7 +44,7 @@ class ReferenceDenoiser(nn.Module):
         """Denoise one image.
 
         Args:
-            image: ``(X, Y)`` grey or ``(X, Y, 3)`` colour, float64, about [0, 1].
+            image: ``(X, Y)`` gray or ``(X, Y, 3)`` color, float64, about [0, 1].
             level: standard deviation of its noise, above 0.
 
         Returns:
@@ -77,7 +77,7 @@ class ReferenceDenoiser(nn.Module):
         Args:
             x: noisy images ``(B, C, X, Y)`` with C of 1 or 3, about [0, 1].
             noise_level: standard deviation of each image's noise on that scale, ``(B,)`` or one for all.
-            grayscale: whether each image is grey, ``(B,)`` or one for all; None compares its channels.
+            grayscale: whether each image is gray, ``(B,)`` or one for all; None compares its channels.
             noise: how each image's noise was drawn, the collated records of the batch or one for all; None when the
                 level is all that is known.
 
@@ -91,18 +91,18 @@ class ReferenceDenoiser(nn.Module):
             raise ValueError(f"expected (B, 1 or 3, X, Y), got shape {tuple(x.shape)}.")
         levels = torch.as_tensor(noise_level, dtype=torch.float64).cpu().expand(x.shape[0]).tolist()
         if grayscale is None:
-            grey = [bool((image[1:] == image[:1]).all()) for image in x]
+            gray = [bool((image[1:] == image[:1]).all()) for image in x]
         else:
-            grey = torch.as_tensor(grayscale).cpu().expand(x.shape[0]).tolist()
+            gray = torch.as_tensor(grayscale).cpu().expand(x.shape[0]).tolist()
         if noise is None or isinstance(noise["pattern"], str):
             records = [noise] * x.shape[0]
         else:
             records = decollate_batch(dict(noise))
-        images = [self._denoise_one(*parts) for parts in zip(x.as_subclass(torch.Tensor), levels, grey, records)]
+        images = [self._denoise_one(*parts) for parts in zip(x.as_subclass(torch.Tensor), levels, gray, records)]
         return torch.stack(images)
 
     def _denoise_one(
-        self, image: torch.Tensor, level: float, grey: bool, noise: Mapping[str, Any] | None
+        self, image: torch.Tensor, level: float, gray: bool, noise: Mapping[str, Any] | None
     ) -> torch.Tensor:
         if not np.isfinite(level) or level < 0:
             raise ValueError(f"the noise level must be a finite number of at least 0, got {level}.")
@@ -110,8 +110,8 @@ class ReferenceDenoiser(nn.Module):
         draws = 1
         if noise is not None:
             values = remove_noise_mean(values, noise)
-            draws = len(values) if grey and not noise["shared"] else 1
-        if grey:
+            draws = len(values) if gray and not noise["shared"] else 1
+        if gray:
             values = values.mean(0, keepdims=True)
         if level > 0:
             values = np.ascontiguousarray(values[0] if len(values) == 1 else np.moveaxis(values, 0, -1))

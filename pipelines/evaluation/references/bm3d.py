@@ -21,12 +21,12 @@ SMALLEST_SIDE = 16
 class BM3DDenoiser(ReferenceDenoiser):
     """BM3D (block matching and 3-D filtering) with a known noise level, through the authors' package ``bm3d``.
 
-    **Licence**: the package ``bm3d`` is free for non-commercial use only (Tampere University), so it is an extra,
+    **License**: the package ``bm3d`` is free for non-commercial use only (Tampere University), so it is an extra,
     ``pip install noisewise[bm3d]``, which nothing but this reference needs.
 
-    Grey images run in one channel, colour through ``bm3d_rgb`` (opponent colours, blocks matched in luminance). A
-    colour image with a constant opponent channel, which ``bm3d_rgb`` cannot scale, is denoised channel by channel.
-    About 1.6 s for a grey and 4.2 s for a colour image of 256 x 256 on two cores, 2.5 s and 7 s on one.
+    Gray images run in one channel, color through ``bm3d_rgb`` (opponent colors, blocks matched in luminance). A
+    color image with a constant opponent channel, which ``bm3d_rgb`` cannot scale, is denoised channel by channel.
+    About 1.6 s for a gray and 4.2 s for a color image of 256 x 256 on two cores, 2.5 s and 7 s on one.
 
     Args:
         num_threads: threads for one image; 0 takes all cores. None does so too, unless PyTorch is held to one thread
@@ -48,7 +48,7 @@ class BM3DDenoiser(ReferenceDenoiser):
         super().__init__()
         if not has_bm3d:
             raise ImportError(
-                "BM3D needs the package 'bm3d', whose licence allows non-commercial use only: "
+                "BM3D needs the package 'bm3d', whose license allows non-commercial use only: "
                 "pip install noisewise[bm3d]"
             )
         self.profile = bm3d.BM3DProfile()
@@ -68,5 +68,5 @@ class BM3DDenoiser(ReferenceDenoiser):
         return bm3d.bm3d_rgb(image, level, self.profile)
 
 
-# The colour transform of bm3d_rgb.
+# The color transform of bm3d_rgb.
 _OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [0.5, 0, -0.5], [0.25, -0.5, 0.25]])

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BM3D on a variance-stabilised image: the stronger classical reference for speckle."""
+"""BM3D on a variance-stabilized image: the stronger classical reference for speckle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
     one makes the noise alike everywhere before BM3D sees it, in two passes, with ``sigma(x)^2 = s^2 (x^2 + k^2)``,
     where the knee k keeps the dark parts finite:
 
-    1. The stabiliser ``f(x) = asinh(x / k) / s`` (f' = 1 / sigma) with a high knee, BM3D, and the exact unbiased
+    1. The stabilizer ``f(x) = asinh(x / k) / s`` (f' = 1 / sigma) with a high knee, BM3D, and the exact unbiased
        inverse: ``E[f(x (1 + s n))]`` is tabulated by numerical integration over n and inverted by interpolation. With a
        low knee, let alone a logarithm, every draw near n = -1 / s would be an outlier; a high one smooths away what is
        darker than it.
@@ -31,17 +31,17 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
        Gaussian where the speckle is, without outliers, and its inverse, being linear, has no bias. BM3D of that with
        a standard deviation of 1.
 
-    Under ``author_code`` the same holds about mid-grey: speckle there multiplies data on [-1, 1]. On noise other than
+    Under ``author_code`` the same holds about mid-gray: speckle there multiplies data on [-1, 1]. On noise other than
     speckle, and where no record is given, this is :class:`BM3DDenoiser`. It takes twice its time on speckle.
 
-    The knees were chosen on 6 validation images (two of microscopy, one MRI, X-ray, dermoscopy and CT; centre crops of
+    The knees were chosen on 6 validation images (two of microscopy, one MRI, X-ray, dermoscopy and CT; center crops of
     128 x 128 pixels; protocol ``physical``). Mean PSNR in dB at sigma 10 / 25 / 75 (75 without CT): BM3D 45.40 / 39.87
     / 33.08; the first pass alone, knee 50: 44.48 / 40.74 / 35.89; both, with a second knee of 2: 46.44 / 41.98 / 37.05,
     of **5: 46.43 / 41.97 / 36.98**, of 10: 46.37 / 41.78 / 36.86, of 20: 46.12 / 41.20 / 36.83, of 40: 44.78 / 40.87 /
     36.72. A knee above a dark image's own intensities costs most: 6.5 dB at sigma 25 on one of mean 11.
 
     Args:
-        pilot_knee: k of the first pass, in grey levels (0..255 scale).
+        pilot_knee: k of the first pass, in gray levels (0..255 scale).
         knee: k of the second pass.
         num_threads: see :class:`BM3DDenoiser`.
 
@@ -66,10 +66,10 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
         """Denoise one image; see :meth:`ReferenceDenoiser.denoise_recorded`."""
         if noise["pattern"] != "speckle":
             return self.denoise(image, level)
-        factor, centre = speckle_factor(noise, draws)
-        range_ = (-centre, 1 - centre)
-        pilot = self._stabilize(image - centre, factor, range_).clip(*range_)
-        return centre + self._refine(image - centre, pilot, factor, range_)
+        factor, center = speckle_factor(noise, draws)
+        range_ = (-center, 1 - center)
+        pilot = self._stabilize(image - center, factor, range_).clip(*range_)
+        return center + self._refine(image - center, pilot, factor, range_)
 
     def _stabilize(self, image: np.ndarray, factor: float, range_: tuple[float, float]) -> np.ndarray:
         knee = self.pilot_knee / FULL_SCALE
@@ -90,7 +90,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
     def _denoise_scaled(
         self, image: np.ndarray, level: float, factor: float, knee: float, range_: tuple[float, float]
     ) -> np.ndarray:
-        """BM3D has constants for images of [0, 1]: it gets the stabilised image on that scale."""
+        """BM3D has constants for images of [0, 1]: it gets the stabilized image on that scale."""
         low, high = (_stabilizer(bound, factor, knee) for bound in range_)
         span = high - low
         return self.denoise((image - low) / span, level / span) * span + low
@@ -99,7 +99,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
 def stabilized_mean(factor: float, knee: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation of ``f(x (1 + s n))``, ``f(x) = asinh(x / k) / s``, n standard normal.
 
-    The mean, inverted, takes a denoised stabilised image back to intensities without bias.
+    The mean, inverted, takes a denoised stabilized image back to intensities without bias.
 
     Args:
         factor: s, above 0.

@@ -23,7 +23,7 @@ def true_noise_level(residual: torch.Tensor, record: Mapping[str, Any], grayscal
     Gaussian noise: the nominal sigma. Everything else, the ``author_code`` protocol included:
     ``sqrt(mean((I_N - I_C)^2))`` of the image.
 
-    A grey image has one level for its one channel. Where its three copies carry noise of their own (the protocols
+    A gray image has one level for its one channel. Where its three copies carry noise of their own (the protocols
     ``published`` and ``author_code``), a method that denoises in one channel gets the average of the copies, and the
     level is that of this average: sigma / sqrt(3) for Gaussian noise.
 
@@ -93,7 +93,7 @@ class TrueNoiseLeveld(MapTransform):
         keys: the one key of the true residual.
         level_key: where the level goes, a float32 tensor.
         record_key: where the noise record stands.
-        grayscale_key: where the item says whether it is grey.
+        grayscale_key: where the item says whether it is gray.
         clean_key: where the clean image stands; needed under ``author_code`` alone.
     """
 

@@ -35,7 +35,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def pictures() -> dict[str, np.ndarray]:
-    """Rows first, uint8: two grey pieces of a cell, one colour piece of histology."""
+    """Rows first, uint8: two gray pieces of a cell, one color piece of histology."""
     cell, ihc = skimage_data.cell(), skimage_data.immunohistochemistry()
     return {
         "patient_smith_1.png": cell[250 : 250 + SIDE, 340 : 340 + SIDE + 8],

@@ -46,7 +46,7 @@ def test_images_are_drawn_upright_and_errors_on_one_scale(tmp_path, drawn):
     assert scales == {(0, 40.0)}
 
 
-def test_zoom_shows_the_centre(tmp_path, drawn):
+def test_zoom_shows_the_center(tmp_path, drawn):
     row = make_row()
     picture_grid([row], tmp_path / "picture.png", zoom=30)
     shown = drawn[3][0]

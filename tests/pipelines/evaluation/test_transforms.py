@@ -32,14 +32,14 @@ def test_nothing_that_names_the_file_or_the_patient_goes_on(manifest):
 
 
 @pytest.mark.parametrize(("protocol", "equal"), [("physical", True), ("published", False), ("author_code", False)])
-def test_channels_of_a_grey_image_share_their_noise_under_physical_alone(manifest, protocol, equal):
+def test_channels_of_a_gray_image_share_their_noise_under_physical_alone(manifest, protocol, equal):
     items = prepared(manifest, protocol)
-    grey, colour = items["patient_smith_1.png"]["image"], items["patient_jones.png"]["image"]
-    assert torch.equal(grey[0], grey[1]) is equal
-    assert not torch.equal(colour[0], colour[1])
+    gray, color = items["patient_smith_1.png"]["image"], items["patient_jones.png"]["image"]
+    assert torch.equal(gray[0], gray[1]) is equal
+    assert not torch.equal(color[0], color[1])
 
 
-def test_the_crop_is_centred_and_cut_before_the_noise(manifest):
+def test_the_crop_is_centered_and_cut_before_the_noise(manifest):
     whole, cut = prepared(manifest), prepared(manifest, crop=41)
     for name, d in cut.items():
         label = whole[name]["label"]
@@ -55,7 +55,7 @@ AVERAGED = [(True, True, True), (True, False, False), (False, False, False)]
 
 
 @pytest.mark.parametrize(("grayscale", "shared", "averaged"), AVERAGED)
-def test_postprocessing_averages_grey_outputs_then_gives_grey_levels(grayscale, shared, averaged):
+def test_postprocessing_averages_gray_outputs_then_gives_gray_levels(grayscale, shared, averaged):
     pred = torch.tensor([0.1, 0.2, 0.6])[:, None, None].expand(3, 4, 4).clone()
     pred[:, 0, 0] = 1.5
     item = {"image": pred, "label": pred, "grayscale": torch.tensor(grayscale), "noise": {"shared": shared}}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from noisewise.pipelines.low_dose_ct.lesion_study import lesion_study
-from noisewise.pipelines.low_dose_ct.study import Pair
+from noisewise.pipelines.low_dose_ct.folds import Pair
+from noisewise.pipelines.low_dose_ct.lesion_study import LesionTask, lesion_study
 
 SETTINGS = {"square_px": 25, "diameter_mm": 4.0, "draws": 50}
 
@@ -35,7 +35,7 @@ def rows():
         return ndimage.gaussian_filter(pair.low, 6.0) + fresh
 
     denoisers = {"identity": lambda pair: pair.low, "blur": blur, "erase": erase}
-    found = lesion_study(make_pairs(16), denoisers, **SETTINGS)
+    found = lesion_study(make_pairs(16), denoisers, LesionTask(**SETTINGS))
     return {(row["kernel"], row["method"]): row for row in found}
 
 
@@ -79,7 +79,8 @@ def test_higher_contrast_is_seen_better_and_spread_is_that_of_slices(rows):
 
 
 def test_organs_of_different_hu_are_no_noise():
-    found = [lesion_study(make_pairs(8, ("B30f",), offset), {}, **SETTINGS | {"draws": 2})[0] for offset in (0.0, 90.0)]
+    task = LesionTask(**SETTINGS | {"draws": 2})
+    found = [lesion_study(make_pairs(8, ("B30f",), offset), {}, task)[0] for offset in (0.0, 90.0)]
     assert found[1]["d_prime"] == pytest.approx(found[0]["d_prime"], rel=0.35)
 
 
@@ -90,7 +91,7 @@ def test_the_denoiser_is_told_patient_and_kernel():
         seen.add((pair.subject, pair.kernel, pair.image_id))
         return pair.low
 
-    lesion_study(make_pairs(4, ("D45f",)), {"own": denoise}, **SETTINGS)
+    lesion_study(make_pairs(4, ("D45f",)), {"own": denoise}, LesionTask(**SETTINGS))
     assert seen == {("L001", "D45f", f"slice{index}") for index in range(4)}
 
 
@@ -106,4 +107,4 @@ def test_the_denoiser_is_told_patient_and_kernel():
 )
 def test_names_what_is_wrong(options, denoisers, cause):
     with pytest.raises(ValueError, match=cause):
-        lesion_study(make_pairs(2), denoisers, **SETTINGS | options)
+        lesion_study(make_pairs(2), denoisers, LesionTask(**SETTINGS | options))

@@ -47,7 +47,7 @@ SHARMA = [
     [(2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082],
 ]
 
-# colour 1, colour 2 in sRGB 0..255, mean Delta E: scikit-image 0.26
+# color 1, color 2 in sRGB 0..255, mean Delta E: scikit-image 0.26
 FROZEN = [
     [(0, 0, 0), (255, 255, 255), 100.0],
     [(255, 0, 0), (0, 255, 0), 86.608459],
@@ -89,10 +89,10 @@ def test_hues_on_either_side_of_the_wrap():
     assert 0 < near.item() < 0.2
 
 
-def test_grey_axis_has_no_hue():
-    grey, nearly = torch.tensor([[50.0, 0.0, 0.0]]), torch.tensor([[50.0, -1e-9, 0.0]])
-    assert ciede2000(grey, grey).item() == 0
-    assert ciede2000(grey, nearly).item() == pytest.approx(0, abs=1e-8)
+def test_gray_axis_has_no_hue():
+    gray, nearly = torch.tensor([[50.0, 0.0, 0.0]]), torch.tensor([[50.0, -1e-9, 0.0]])
+    assert ciede2000(gray, gray).item() == 0
+    assert ciede2000(gray, nearly).item() == pytest.approx(0, abs=1e-8)
 
 
 def test_lab_is_that_of_skimage(images):
@@ -115,7 +115,7 @@ def test_images_as_skimage(images, noisy, name, sigma):
 
 
 @pytest.mark.parametrize("one, two, expected", FROZEN)
-def test_frozen_colours(one, two, expected):
+def test_frozen_colors(one, two, expected):
     y, y_pred = (torch.tensor(x, dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 4, 5) for x in (one, two))
     value = DeltaEMetric(data_range=255)(y_pred, y)
     assert value.shape == (2, 1)
@@ -123,11 +123,11 @@ def test_frozen_colours(one, two, expected):
     np.testing.assert_allclose(value.numpy(), expected, rtol=1e-5)
 
 
-def test_grey_equals_repeated_grey_and_volumes_work():
+def test_gray_equals_repeated_gray_and_volumes_work():
     y, y_pred = torch.rand(2, 2, 1, 6, 7, 5, generator=torch.Generator().manual_seed(0))
     metric = DeltaEMetric(data_range=1)
-    grey = metric(y_pred, y)
-    assert torch.equal(grey, metric(y_pred.expand(-1, 3, -1, -1, -1), y.expand(-1, 3, -1, -1, -1)))
+    gray = metric(y_pred, y)
+    assert torch.equal(gray, metric(y_pred.expand(-1, 3, -1, -1, -1), y.expand(-1, 3, -1, -1, -1)))
 
 
 def test_identical_images_give_zero(images):
@@ -182,7 +182,7 @@ def test_bad_data_range(data_range):
 
 @pytest.mark.parametrize("shape", [(1, 2, 8, 8), (1, 4, 8, 8), (3, 8, 8), (2, 3)])
 def test_bad_channels(shape):
-    with pytest.raises(ValueError, match=r"one \(grey\) or three"):
+    with pytest.raises(ValueError, match=r"one \(gray\) or three"):
         DeltaEMetric(data_range=1)(torch.zeros(shape), torch.zeros(shape))
 
 

@@ -11,6 +11,7 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import from_engine
 
 from noisewise.pipelines.metrics import (
+    SCORES,
     VIFP,
     CappedPeakSignalToNoiseRatio,
     CappedPSNRMetric,
@@ -18,6 +19,7 @@ from noisewise.pipelines.metrics import (
     DeltaEMetric,
     StructuralSimilarity,
     VIFPMetric,
+    metric_handler,
 )
 
 PAIR = from_engine(["pred", "label"])
@@ -45,6 +47,10 @@ def vifp(y: np.ndarray, y_pred: np.ndarray) -> float:
     return sewar.vifp(255 * y.transpose(1, 2, 0), 255 * y_pred.transpose(1, 2, 0))
 
 
+def mse(y: np.ndarray, y_pred: np.ndarray) -> float:
+    return ((y - y_pred) ** 2).mean()
+
+
 # handler, its independent reference on channel-first numpy images of 0..1
 HANDLERS = [
     [lambda **k: DeltaE(data_range=1, **k), delta_e],
@@ -67,7 +73,7 @@ def same_size(images, noisy):
 
 @pytest.fixture(scope="module")
 def any_size(images, noisy):
-    """Four pairs, each of its own size, grey and colour."""
+    """Four pairs, each of its own size, gray and color."""
     return [
         {"image": (noisy(x, 25) / 255).astype(np.float32), "label": (x / 255).astype(np.float32)}
         for x in images.values()
@@ -139,3 +145,28 @@ def test_handlers_hold_their_metrics():
 def test_bad_range(handler):
     with pytest.raises(ValueError, match="must be a positive finite number"):
         handler(0)
+
+
+@pytest.mark.parametrize("reference", [psnr, ssim, delta_e, vifp, mse], ids=lambda reference: reference.__name__)
+def test_a_score_by_its_name(same_size, reference):
+    expected = [reference(x["label"].astype(np.float64), x["image"].astype(np.float64)) for x in same_size]
+    handler = metric_handler(reference.__name__, data_range=1)
+    evaluator = evaluate(same_size, handler, batch_size=2, decollate=True)
+    assert evaluator.state.metrics["score"] == pytest.approx(np.mean(expected), rel=1e-4)
+    np.testing.assert_allclose(evaluator.state.metric_details["score"][:, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_score_of_another_output():
+    """The first stage's image, 10 gray levels off everywhere, where the prediction is right."""
+    label = torch.full((1, 8, 8), 100.0)
+    engine = Engine(lambda engine, _: [{"label": label, "pred": label, "nen_pred": label + 10}])
+    metric_handler("mse").attach(engine, "mse")
+    metric_handler("mse", output="nen_pred").attach(engine, "nen_mse")
+    engine.run([0])
+    assert engine.state.metrics == {"mse": 0.0, "nen_mse": pytest.approx(100.0)}
+
+
+def test_an_unknown_score_is_named():
+    with pytest.raises(ValueError, match=r"psnr.*lpips"):
+        metric_handler("lpips")
+    assert list(SCORES) == ["psnr", "ssim", "delta_e", "vifp", "mse"]

@@ -77,7 +77,7 @@ def test_reference_is_the_second_argument():
     assert metric(y_pred=faint, y=y).item() == metric(faint, y).item()
 
 
-def test_mean_over_channels_of_a_colour_image(images, noisy):
+def test_mean_over_channels_of_a_color_image(images, noisy):
     y, y_pred = (torch.from_numpy(x)[None] for x in (images["retina"], noisy(images["retina"], 15)))
     metric = VIFPMetric(255)
     channels = [metric(y_pred[:, i : i + 1], y[:, i : i + 1]).item() for i in range(3)]

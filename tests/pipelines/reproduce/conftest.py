@@ -83,7 +83,7 @@ def method_writer():
 
 
 def texture(seed: int) -> np.ndarray:
-    """A smooth random grey image, uint8."""
+    """A smooth random gray image, uint8."""
     rough = np.random.RandomState(seed).rand(5, 5)
     image = Image.fromarray((rough * 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return np.asarray(image)

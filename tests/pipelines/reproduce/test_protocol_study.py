@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from noisewise.pipelines.bundle.config import network_from_config
-from noisewise.pipelines.evaluation import evaluation_items, read_scores
+from noisewise.pipelines.evaluation import EvaluationSettings, read_scores
 from noisewise.pipelines.reproduce.protocol_study import (
     fit_to_published,
     noise_levels,
@@ -51,10 +51,11 @@ def networks(tmp_path_factory):
 def study(tmp_path_factory, manifest, networks):
     output = tmp_path_factory.mktemp("study")
     paths = protocol_study(
-        *(manifest, output, networks.physical, networks.author, networks.config),
-        crop=48,
-        stds=(25, 75),
-        device="cpu",
+        manifest,
+        output,
+        {"physical": networks.physical, "author_code": networks.author},
+        networks.config,
+        EvaluationSettings(crop=48, stds=(25, 75), device="cpu"),
         report=lambda line: None,
     )
     return SimpleNamespace(
@@ -80,7 +81,7 @@ def level(study, protocol, pattern, sigma, column, modality="average"):
 
 @pytest.mark.parametrize("sigma", [25, 75])
 def test_gaussian_levels_are_what_the_protocols_say(study, sigma):
-    """Grey images of 48 x 48 pixels, two a modality: standard errors of 1 to 2 %."""
+    """Gray images of 48 x 48 pixels, two a modality: standard errors of 1 to 2 %."""
     for protocol, draws in (("physical", 1), ("published", 3)):
         assert level(study, protocol, "gaussian", sigma, "rms") == pytest.approx(sigma, rel=0.05)
         assert level(study, protocol, "gaussian", sigma, "offset") == pytest.approx(0, abs=0.05 * sigma)
@@ -101,7 +102,8 @@ def test_the_noisy_psnr_is_the_evaluations(study):
 
 
 def test_levels_need_no_scores(manifest):
-    levels = noise_levels(evaluation_items(manifest, limit=1, modalities=["ct"]), (50,), crop=48)
+    settings = EvaluationSettings(limit=1, modalities=("ct",), stds=(50,), crop=48)
+    levels = noise_levels(settings.items(manifest), settings)
     assert set(levels["modality"]) == {"ct"} and levels["psnr"].isna().all()
     speckle = levels.query("protocol == 'physical' and pattern == 'speckle'").iloc[0]
     assert 0 < speckle["rms"] < 50

@@ -15,7 +15,7 @@ from PIL import Image
 
 from noisewise.data_manifest import Manifest
 from noisewise.pipelines.bundle.config import network_from_config
-from noisewise.pipelines.evaluation import read_scores
+from noisewise.pipelines.evaluation import EvaluationSettings, read_scores
 from noisewise.pipelines.reproduce import robustness
 from noisewise.pipelines.reproduce.robustness import CONDITIONS, clean_changes, robustness_study, robustness_table
 
@@ -38,7 +38,8 @@ def study(tmp_path_factory, manifest, network):
     """The study of the small network, through its command's function."""
     output = tmp_path_factory.mktemp("study")
     said = []
-    paths = robustness_study(manifest, output, network.weights, network.config, 48, device="cpu", report=said.append)
+    settings = EvaluationSettings(crop=48, device="cpu")
+    paths = robustness_study(manifest, output, network.weights, network.config, settings, report=said.append)
     return SimpleNamespace(output=output, paths=paths, table=pd.read_csv(output / "robustness.csv"), said=said)
 
 
@@ -140,7 +141,8 @@ def test_the_command_goes_on_where_it_was(study, manifest, network, command, mon
 
 def test_other_weights_replace_what_the_folder_holds(tmp_path, manifest, network):
     short = [(("gaussian",), (0,))]
-    options = {"crop": 48, "limit": 1, "device": "cpu", "conditions": short, "report": lambda line: None}
+    settings = EvaluationSettings(crop=48, limit=1, device="cpu")
+    options = {"settings": settings, "conditions": short, "report": lambda line: None}
     robustness_study(manifest, tmp_path, network.weights, network.config, **options)
     first = pd.read_csv(tmp_path / "robustness.csv").set_index(["method", "modality"]).sort_index()
     other = torch.load(network.weights, weights_only=True)
@@ -165,7 +167,7 @@ def test_one_modality_has_no_average(study):
 def test_a_damaged_file_is_named(tmp_path, network):
     (tmp_path / "clean.csv").write_text("what,else\n1,2\n")
     with pytest.raises(ValueError, match=r"clean\.csv: is no table of changes"):
-        clean_changes(network_from_config(network.config), "", [], tmp_path / "clean.csv", device="cpu")
+        clean_changes(network_from_config(network.config), "", [], tmp_path / "clean.csv")
 
 
 # what is wrong, arguments, what the message says

@@ -12,7 +12,7 @@ import pytest
 from noisewise.pipelines.reproduce.comparison import modality_figures, table_methods
 from noisewise.pipelines.reproduce.methods import Method
 from noisewise.pipelines.reproduce.scoring import SHIPPED
-from noisewise.pipelines.reproduce.tables import write_tables
+from noisewise.pipelines.reproduce.tables import write_paper_tables
 
 # modality, image, method -> PSNR under Gaussian and under speckle noise at sigma 75
 PSNR = {
@@ -88,7 +88,7 @@ def long_form(path: Path, **wanted: object) -> pd.Series:
 
 
 def test_a_modality_s_table(tmp_path):
-    written = write_tables(scores(), METHODS, tmp_path)
+    written = write_paper_tables(scores(), METHODS, tmp_path)
     names = {f"table_{name}.{end}" for name in ("1_mri", "3_ct", "6_ablation", "average") for end in ("md", "csv")}
     assert {path.name for path in written} == names == {path.name for path in tmp_path.iterdir()}
     # four blocks, each of the sigmas 10, 25, 50, 75
@@ -112,14 +112,14 @@ def test_a_modality_s_table(tmp_path):
 
 
 def test_published_figures_stand_there_for_all_sigmas(tmp_path):
-    write_tables(scores(), METHODS, tmp_path)
+    write_paper_tables(scores(), METHODS, tmp_path)
     lines = lines_of(tmp_path / "table_3_ct.md", "TWO_STAGE")
     assert len(lines) == 4 * 4  # four blocks of four sigmas
     assert lines[0] == ["TWO_STAGE", "-", "42.20 / 0.9869", "-", "42.93 / 0.9880", "-", "42.56 / 0.9874"]
 
 
 def test_long_form(tmp_path):
-    write_tables(scores(), METHODS, tmp_path)
+    write_paper_tables(scores(), METHODS, tmp_path)
     row = long_form(tmp_path / "table_1_mri.csv", method="two_stage", sigma="75", pattern="speckle", score="psnr")
     assert (row["n"], row["mean"], row["published"], row["published_method"]) == (2, 36.0, 43.07, "TwoStage")
     assert row["std"] == pytest.approx(8**0.5, abs=1e-6) and (row["protocol"], row["crop"]) == ("physical", 64)
@@ -128,7 +128,7 @@ def test_long_form(tmp_path):
 
 
 def test_the_average_counts_modalities_alike_and_states_gaps(tmp_path):
-    write_tables(scores(sigmas=(10.0, 25.0, 50.0, 75.0)), METHODS, tmp_path)
+    write_paper_tables(scores(sigmas=(10.0, 25.0, 50.0, 75.0)), METHODS, tmp_path)
     path = tmp_path / "table_average.csv"
     # at 75: mean of mri's 31 and ct's 28; sigma 50 adds 1, sigma 25 adds 2, so the mean over the three adds 1
     wanted = {"modality": "all", "score": "psnr"}
@@ -147,7 +147,7 @@ def test_the_average_counts_modalities_alike_and_states_gaps(tmp_path):
 
 
 def test_the_ablation_uses_its_own_published_figures(tmp_path):
-    write_tables(scores(), METHODS, tmp_path)
+    write_paper_tables(scores(), METHODS, tmp_path)
     nen = lines_of(tmp_path / "table_6_ablation.md", "NEN")
     assert nen[-1] == ["NEN", "-", "69.43", "-", "172.64", "-", "121.03"]  # printed: 211.04
     own = lines_of(tmp_path / "table_6_ablation.md", "TWO_STAGE")[3]
@@ -158,7 +158,7 @@ def test_the_ablation_uses_its_own_published_figures(tmp_path):
 def test_unequal_images_and_missing_patterns_are_not_hidden(tmp_path):
     rows = scores()
     rows = rows[~((rows["method"] == "rescnn") & (rows["image_id"] == "b") & (rows["pattern"] == "speckle"))]
-    write_tables(rows, METHODS, tmp_path)
+    write_paper_tables(rows, METHODS, tmp_path)
     text = (tmp_path / "table_1_mri.md").read_text()
     assert (
         "Not all methods were scored on the same number of images**: `noisy` 2, `two_stage` 2, `rescnn` 1 to 2" in text
@@ -171,14 +171,14 @@ def test_a_diverged_network_is_shown(tmp_path):
     rows.loc[(rows["method"] == "rescnn") & (rows["image_id"] == "a") & (rows["pattern"] == "gaussian"), "psnr"] = (
         float("nan")
     )
-    write_tables(rows, METHODS, tmp_path)
+    write_paper_tables(rows, METHODS, tmp_path)
     assert lines_of(tmp_path / "table_1_mri.md", "RESCNN\u2020")[3][1].startswith("no number / **0.3150")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_weights_stand_aside(tmp_path, name):
     shipped = {(m, i, name): (50.0, 50.0) for m, i, _ in PSNR}
-    write_tables(scores(PSNR | shipped), METHODS, tmp_path)
+    write_paper_tables(scores(PSNR | shipped), METHODS, tmp_path)
     (line,) = lines_of(tmp_path / "table_1_mri.md", f"{SHIPPED[name][0]}\u2021")[:1]
     assert line[1] == "50.00 ± 0.00 / 0.5000 ± 0.0000"  # no bold, and the others keep theirs
     assert "another training budget" in (tmp_path / "table_1_mri.md").read_text()
@@ -188,12 +188,12 @@ def test_modalities_that_the_paper_lacks_give_no_table(tmp_path):
     rows = scores({("fundus", "a", "two_stage"): (30.0, 30.0)})
     assert modality_figures(rows, table_methods(METHODS, ["two_stage"])).empty
     with pytest.raises(ValueError, match="no scores of any of mri, xray"):
-        write_tables(rows, METHODS, tmp_path)
+        write_paper_tables(rows, METHODS, tmp_path)
 
 
 def test_how_the_rows_were_trained_is_stated(tmp_path):
     budget = {"max_epochs": 6, "steps_per_epoch": 100, "batch_size": 12, "patch_size": 64, "protocol": "physical"}
-    write_tables(scores(), METHODS, tmp_path, {"two_stage": {"budget": budget, "images_seen": 7200}})
+    write_paper_tables(scores(), METHODS, tmp_path, {"two_stage": {"budget": budget, "images_seen": 7200}})
     assert (
         "6 epochs of 100 steps of 12 patches of 64 x 64 pixels (7200 patches)"
         in (tmp_path / "table_3_ct.md").read_text()

@@ -33,18 +33,18 @@ here = pathlib.Path(__file__).parent
 folder = pathlib.Path(sys.argv[sys.argv.index("--output_dir") + 1])
 with (folder / "calls.txt").open("a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
-behaviour = (here / folder.name).read_text() if (here / folder.name).exists() else "finish"
-if behaviour == "fail":
+behavior = (here / folder.name).read_text() if (here / folder.name).exists() else "finish"
+if behavior == "fail":
     print("some warning")
     sys.exit("error: out of luck")
 shutil.copy(here / "epoch1.pt", folder / "checkpoint.pt")
 (folder / "model.pt").write_bytes(b"half")
-if behaviour == "die":
+if behavior == "die":
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGKILL)
-while behaviour == "wait" and (here / folder.name).exists():
+while behavior == "wait" and (here / folder.name).exists():
     time.sleep(0.05)
-if behaviour != "wait":
+if behavior != "wait":
     shutil.copy(here / "epoch2.pt", folder / "checkpoint.pt")
     (folder / "model.pt").write_bytes(b"whole")
 """
@@ -242,7 +242,7 @@ def test_the_digest_knows_what_matters(methods_folder, method_writer):
 
 
 def test_all_methods_see_the_same_batches(methods_folder, manifest):
-    """Crops, images and noise must not depend on how many random numbers a network's initialisation takes."""
+    """Crops, images and noise must not depend on how many random numbers a network's initialization takes."""
     settings = {"batch_size": 6, "patch_size": 16, "num_workers": 0, "manifest": str(manifest)}
     batches = []
     for method in read_methods(methods_folder):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BM3D with stabilised variance: its tables, what it gains on speckle, what it leaves to BM3D."""
+"""BM3D with stabilized variance: its tables, what it gains on speckle, what it leaves to BM3D."""
 
 from __future__ import annotations
 
@@ -54,52 +54,52 @@ def methods():
 
 
 @pytest.fixture(scope="module")
-def grey() -> torch.Tensor:
+def gray() -> torch.Tensor:
     """Dark on one side, bright on the other: one noise level for both is wrong for either."""
     cell = skimage_data.cell()[250:330, 340:420] / 255.0
     return torch.from_numpy(np.clip(cell * np.linspace(0.2, 1.6, 80), 0, 1)).float()[None].repeat(3, 1, 1)
 
 
 @pytest.fixture(scope="module")
-def colour() -> torch.Tensor:
+def color() -> torch.Tensor:
     ihc = skimage_data.immunohistochemistry()[100:148, 100:148] / 255.0
     return torch.from_numpy((ihc * np.linspace(0.1, 1, 48)[:, None]).transpose(2, 1, 0).copy()).float()
 
 
-def scored(methods, clean, pattern, std, protocol, is_grey) -> dict[str, float]:
+def scored(methods, clean, pattern, std, protocol, is_gray) -> dict[str, float]:
     """PSNR of the methods on one image, told what an evaluation tells them."""
     noise = {"pattern": pattern, "std": std, "seed": 5, "protocol": protocol}
-    item = MultiPatternNoised(keys="image", **noise)({"image": clean, "grayscale": is_grey})
+    item = MultiPatternNoised(keys="image", **noise)({"image": clean, "grayscale": is_gray})
     item = TrueNoiseLeveld()(item)
     batch = list_data_collate([{key: item[key] for key in ("noise_level", "grayscale", "noise")}])
     return {name: psnr(method(item["image"][None], **batch)[0], clean) for name, method in methods.items()}
 
 
 # sigma, protocol, least gain of bm3d_vst over bm3d in dB; measured 10.4, 13.9, 12.5, 0.5 and 2.9, 0.5
-GREY = [(25, "physical", 9.0), (75, "physical", 12.0), (75, "published", 11.0), (75, "author_code", 0.3)]
-COLOUR = [(50, "physical", 2.5), (75, "author_code", 0.3)]
+GRAY = [(25, "physical", 9.0), (75, "physical", 12.0), (75, "published", 11.0), (75, "author_code", 0.3)]
+COLOR = [(50, "physical", 2.5), (75, "author_code", 0.3)]
 
 
-@pytest.mark.parametrize(("std", "protocol", "gain"), GREY)
-def test_speckle_of_grey_images(methods, grey, std, protocol, gain):
-    found = scored(methods, grey, "speckle", std, protocol, True)
+@pytest.mark.parametrize(("std", "protocol", "gain"), GRAY)
+def test_speckle_of_gray_images(methods, gray, std, protocol, gain):
+    found = scored(methods, gray, "speckle", std, protocol, True)
     assert found["bm3d_vst"] > found["bm3d"] + gain
 
 
-@pytest.mark.parametrize(("std", "protocol", "gain"), COLOUR)
-def test_speckle_of_colour_images(methods, colour, std, protocol, gain):
-    found = scored(methods, colour, "speckle", std, protocol, False)
+@pytest.mark.parametrize(("std", "protocol", "gain"), COLOR)
+def test_speckle_of_color_images(methods, color, std, protocol, gain):
+    found = scored(methods, color, "speckle", std, protocol, False)
     assert found["bm3d_vst"] > found["bm3d"] + gain
 
 
 @pytest.mark.parametrize("pattern", ["gaussian", "poisson"])
-def test_other_noise_is_left_to_bm3d(methods, grey, pattern):
-    found = scored(methods, grey[:, :48, :48], pattern, 25, "physical", True)
+def test_other_noise_is_left_to_bm3d(methods, gray, pattern):
+    found = scored(methods, gray[:, :48, :48], pattern, 25, "physical", True)
     assert found["bm3d_vst"] == found["bm3d"]
 
 
-def test_without_a_record_it_is_bm3d(methods, grey):
-    noisy = simulate_noise(grey, NoiseRecord("speckle", 50, 1, shared=True))[None, :, :48, :48]
+def test_without_a_record_it_is_bm3d(methods, gray):
+    noisy = simulate_noise(gray, NoiseRecord("speckle", 50, 1, shared=True))[None, :, :48, :48]
     assert torch.equal(methods["bm3d_vst"](noisy, 0.1), methods["bm3d"](noisy, 0.1))
 
 
@@ -118,9 +118,9 @@ def test_brightness_is_kept(methods):
     assert result.mean().item() == pytest.approx(0.6, abs=0.006)
 
 
-def test_dark_images_keep_their_details(methods, grey):
+def test_dark_images_keep_their_details(methods, gray):
     """Of 5 % the brightness: a knee far above its intensities would smooth all of it away."""
-    found = scored(methods, 0.05 * grey, "speckle", 25, "physical", True)
+    found = scored(methods, 0.05 * gray, "speckle", 25, "physical", True)
     assert found["bm3d_vst"] > found["bm3d"] + 8.0  # measured 9.9
 
 

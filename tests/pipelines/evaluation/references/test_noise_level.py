@@ -53,7 +53,7 @@ STD = 50 / 255
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_level_under_author_code_is_that_of_the_noise_about_its_mean(channels):
-    """Gaussian branch: U(0, s) on [-1, 1], half of it on [0, 1]; a grey image's three draws are averaged."""
+    """Gaussian branch: U(0, s) on [-1, 1], half of it on [0, 1]; a gray image's three draws are averaged."""
     d = corrupt(torch.full((channels, 300, 300), 0.8), "gaussian", "author_code")
     draws = 3 if channels == 1 else 1
     assert d["noise_level"].item() == pytest.approx(STD / 2 / np.sqrt(12 * draws), rel=0.01)
@@ -87,7 +87,7 @@ def test_the_speckle_factor_is_that_of_the_image(protocol, draws):
     clean = torch.full((draws, 400, 400), 0.9)
     noise = {"pattern": "speckle", "std": 50.0, "protocol": protocol}
     noisy = MultiPatternNoised(keys="image", **noise, seed=3)({"image": clean, "grayscale": False})["image"]
-    factor, centre = speckle_factor(noise, draws)
-    ratio = (remove_noise_mean(noisy, noise).mean(0) - centre) / (0.9 - centre)
+    factor, center = speckle_factor(noise, draws)
+    ratio = (remove_noise_mean(noisy, noise).mean(0) - center) / (0.9 - center)
     assert ratio.mean().item() == pytest.approx(1, abs=3e-3)
     assert ratio.std().item() == pytest.approx(factor, rel=0.02)

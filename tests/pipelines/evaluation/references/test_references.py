@@ -28,12 +28,12 @@ def psnr(image, clean) -> float:
 
 
 @pytest.fixture(scope="module")
-def grey() -> np.ndarray:
+def gray() -> np.ndarray:
     return skimage_data.cell()[250:346, 340:436] / 255.0
 
 
 @pytest.fixture(scope="module")
-def colour() -> np.ndarray:
+def color() -> np.ndarray:
     return skimage_data.immunohistochemistry()[100:164, 100:164] / 255.0
 
 
@@ -47,50 +47,50 @@ def as_batch(image) -> torch.Tensor:
     return torch.from_numpy(image.transpose(2, 1, 0)[None].copy()).float()
 
 
-# method, least gain in dB over the noisy grey and colour image at sigma 25; measured 17.0, 10.8 and 14.7, 7.8
+# method, least gain in dB over the noisy gray and color image at sigma 25; measured 17.0, 10.8 and 14.7, 7.8
 GAINS = [(one_thread_bm3d, 16.0, 10.0), (NonLocalMeansDenoiser, 13.5, 7.0)]
 
 
-@pytest.mark.parametrize(("method", "grey_gain", "colour_gain"), GAINS)
-def test_denoises_real_images_by_a_known_margin(grey, colour, method, grey_gain, colour_gain):
-    for clean, gain in ((grey, grey_gain), (colour, colour_gain)):
+@pytest.mark.parametrize(("method", "gray_gain", "color_gain"), GAINS)
+def test_denoises_real_images_by_a_known_margin(gray, color, method, gray_gain, color_gain):
+    for clean, gain in ((gray, gray_gain), (color, color_gain)):
         x, y = as_batch(noisy_copy(clean)), as_batch(clean)
         result = method()(x, noise_level=torch.tensor([LEVEL]))
         assert result.shape == x.shape and result.dtype == x.dtype
         assert psnr(result, y) > psnr(x, y) + gain
 
 
-def test_grey_runs_in_one_channel_and_colour_in_three(grey, colour):
-    noisy = noisy_copy(grey)
+def test_gray_runs_in_one_channel_and_color_in_three(gray, color):
+    noisy = noisy_copy(gray)
     result = one_thread_bm3d()(as_batch(noisy).double(), LEVEL)[0].numpy()
     np.testing.assert_allclose(result[0], bm3d.bm3d(np.float32(noisy.T).astype(float), LEVEL, PROFILE), atol=1e-5)
     assert (result[0] == result[1]).all() and (result[0] == result[2]).all()
-    noisy = noisy_copy(colour)
+    noisy = noisy_copy(color)
     result = one_thread_bm3d()(as_batch(noisy).double(), LEVEL)[0].numpy()
     expected = bm3d.bm3d_rgb(np.float32(noisy.transpose(1, 0, 2)).astype(float), LEVEL, PROFILE)
     np.testing.assert_allclose(result, expected.transpose(2, 0, 1), atol=1e-5)
 
 
-def test_a_grey_image_with_three_draws_is_averaged_first(grey):
-    copies = np.stack([grey] * 3, -1)
-    x, y = as_batch(noisy_copy(copies)), as_batch(grey)
+def test_a_gray_image_with_three_draws_is_averaged_first(gray):
+    copies = np.stack([gray] * 3, -1)
+    x, y = as_batch(noisy_copy(copies)), as_batch(gray)
     result = one_thread_bm3d()(x, noise_level=LEVEL / np.sqrt(3), grayscale=torch.tensor([True]))
     assert torch.equal(result[0, 0], result[0, 2])
     # Averaging takes off 4.8 dB of noise before BM3D starts.
-    single = one_thread_bm3d()(as_batch(noisy_copy(grey)), noise_level=LEVEL)
+    single = one_thread_bm3d()(as_batch(noisy_copy(gray)), noise_level=LEVEL)
     assert psnr(result, y) > psnr(single, y) + 1.0
 
 
-def test_one_batch_holds_grey_and_colour_with_their_own_levels(grey, colour):
-    x = torch.cat([as_batch(noisy_copy(grey[:64, :64])), as_batch(colour)])
+def test_one_batch_holds_gray_and_color_with_their_own_levels(gray, color):
+    x = torch.cat([as_batch(noisy_copy(gray[:64, :64])), as_batch(color)])
     result = one_thread_bm3d()(x, noise_level=torch.tensor([LEVEL, 0.0]), grayscale=torch.tensor([True, False]))
-    assert psnr(result[:1], as_batch(grey[:64, :64])) > 30
+    assert psnr(result[:1], as_batch(gray[:64, :64])) > 30
     torch.testing.assert_close(result[1], x[1])  # no noise, nothing to do
 
 
-def test_colour_without_an_opponent_channel_stays_finite(colour):
-    purple = colour * [1.0, 0.0, 1.0]
-    noisy = purple + LEVEL * np.random.default_rng(0).normal(size=colour.shape[:2])[..., None] * [1.0, 0.0, 1.0]
+def test_color_without_an_opponent_channel_stays_finite(color):
+    purple = color * [1.0, 0.0, 1.0]
+    noisy = purple + LEVEL * np.random.default_rng(0).normal(size=color.shape[:2])[..., None] * [1.0, 0.0, 1.0]
     noisy[..., 2] = noisy[..., 0]
     result = one_thread_bm3d()(as_batch(noisy), LEVEL, grayscale=False)
     assert bool(result.isfinite().all())
@@ -113,9 +113,9 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
         reference_methods(["noisy", "bm3d"])
 
 
-def test_author_code_noise_is_denoised_about_its_mean(grey):
-    """Without it, the offset of s / 4 alone, 18.7 grey levels at 75, would hold BM3D below 23 dB."""
-    x, y = as_batch(grey), as_batch(grey)
+def test_author_code_noise_is_denoised_about_its_mean(gray):
+    """Without it, the offset of s / 4 alone, 18.7 gray levels at 75, would hold BM3D below 23 dB."""
+    x, y = as_batch(gray), as_batch(gray)
     record = NoiseRecord("gaussian", 75, 1, "author_code")
     noisy = simulate_noise(x[0], record)[None]
     level = 75 / 255 / 2 / np.sqrt(12 * 3)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from ...transforms.intensity import CT_RANGE
 from ..denoising import Denoiser
 from ..reproduce.methods import Method, read_methods
 from ..reproduce.training import RowResult, read_marker, row_folder, train_methods
-from .references import REFERENCES, fit_reference
+from .references import fit_reference
 from .rows import read_rows, write_rows
 from .scores import score_slice
 from .slices import read_slice
 
 __all__ = [
     "BUNDLE",
+    "ComparedDenoisers",
     "Pair",
     "PairDenoiser",
     "fold_denoisers",
@@ -52,6 +53,21 @@ class Pair:
 
 
 PairDenoiser = Callable[[Pair], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ComparedDenoisers:
+    """The denoisers that a study compares.
+
+    Attributes:
+        methods: methods that were trained on every fold; see :func:`train_folds`.
+        references: names in :data:`~noisewise.pipelines.low_dose_ct.references.FOLD_REFERENCES`.
+        ready: networks by name, the same for every fold, such as the shipped weights.
+    """
+
+    methods: Sequence[Method] = ()
+    references: Sequence[str] = ()
+    ready: Mapping[str, Denoiser] = field(default_factory=dict)
 
 
 def study_methods() -> list[Method]:
@@ -111,23 +127,19 @@ def train_folds(
 def score_folds(
     manifest: str | os.PathLike,
     output: str | os.PathLike,
-    methods: Sequence[Method],
-    references: Sequence[str] = tuple(REFERENCES),
-    denoisers: Mapping[str, Denoiser] | None = None,
+    compared: ComparedDenoisers,
     spacing_mm: float = 0.7,
     window: tuple[float, float] = (40.0, 400.0),
     report: Callable[[str], None] = print,
 ) -> Path:
-    """Score references, ready networks and the trained methods on the patients that each was not trained on.
+    """Score denoisers on the patients that they were not trained on.
 
     Args:
         manifest: the manifest that the folds were made of.
         output: the folder of :func:`train_folds`; rows that ``scores.csv`` there holds already are not computed again.
-        methods: methods to score; one whose training of a fold is not finished is left out there, and named.
-        references: names in :data:`~noisewise.pipelines.low_dose_ct.references.REFERENCES`.
-        denoisers: further ones by name, the same for every fold, such as the shipped weights.
+        compared: the denoisers; a method whose training of a fold is not finished is left out there, and reported.
         spacing_mm: side of a pixel.
-        window: centre and width of the clinical window in HU.
+        window: center and width of the clinical window in HU.
         report: told what happens, line by line.
 
     Returns:
@@ -141,15 +153,14 @@ def score_folds(
     rows = {(row["method"], row["image_id"]): row for row in read_rows(table)}
     for subject, fold in leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY):
         tested = fold.select("test").records
-        for name, weights, make in _of_fold(fold, subject, output, methods, references, denoisers or {}, report):
+        for name, weights, denoise in _denoisers_of_fold(fold, subject, output, compared, report):
             missing = [each for each in tested if rows.get((name, each.image_id), {}).get("weights") != weights]
             if not missing:
                 continue
             report(f"{name}: {len(missing)} slices of {subject}")
             for record in missing:
                 pair = read_pair(record)
-                denoised = make(pair)
-                scores = score_slice(denoised, pair.low, pair.full, window, spacing_mm)
+                scores = score_slice(denoise(pair), pair.low, pair.full, window, spacing_mm)
                 rows[name, record.image_id] = {
                     "method": name,
                     "subject": subject,
@@ -165,20 +176,16 @@ def score_folds(
 def fold_denoisers(
     manifest: str | os.PathLike,
     output: str | os.PathLike,
-    methods: Sequence[Method],
-    references: Sequence[str] = (),
-    denoisers: Mapping[str, Denoiser] | None = None,
+    compared: ComparedDenoisers,
     report: Callable[[str], None] = print,
 ) -> dict[str, PairDenoiser]:
-    """What denoises each pair by that fold's own weights or filter, of which its patient was no part.
+    """Make functions that denoise each pair with the weights or filter of its fold, which never saw its patient.
 
     Args:
         manifest: the manifest that the folds were made of.
         output: the folder of :func:`train_folds`.
-        methods: methods; one that is not trained on every fold is left out, and named.
-        references: names in :data:`~noisewise.pipelines.low_dose_ct.references.REFERENCES`.
-        denoisers: further ones by name, the same for every fold.
-        report: told what is left out.
+        compared: the denoisers; a method that is not trained on every fold is left out, and reported.
+        report: receives a line for each one left out.
 
     Returns:
         By method, a function from a pair to its low dose denoised, ``(H, W)`` in HU.
@@ -186,8 +193,8 @@ def fold_denoisers(
     by_method: dict[str, dict[str, PairDenoiser]] = {}
     folds = dict(leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY))
     for subject, fold in folds.items():
-        for name, _, make in _of_fold(fold, subject, output, methods, references, denoisers or {}, report):
-            by_method.setdefault(name, {})[subject] = make
+        for name, _, denoise in _denoisers_of_fold(fold, subject, output, compared, report):
+            by_method.setdefault(name, {})[subject] = denoise
 
     def by_subject(made: Mapping[str, PairDenoiser]) -> PairDenoiser:
         return lambda pair: made[pair.subject](pair)
@@ -195,21 +202,19 @@ def fold_denoisers(
     return {name: by_subject(made) for name, made in by_method.items() if len(made) == len(folds)}
 
 
-def _of_fold(
+def _denoisers_of_fold(
     fold: Manifest,
     subject: str,
     output: str | os.PathLike,
-    methods: Sequence[Method],
-    references: Sequence[str],
-    denoisers: Mapping[str, Denoiser],
+    compared: ComparedDenoisers,
     report: Callable[[str], None],
 ) -> list[tuple[str, str, PairDenoiser]]:
     """Name, digest and denoiser of each method of a fold."""
     train = fold.select("train").records
     return [
-        *((name, name, _reference(name, train)) for name in references),
-        *((name, each.model.digest, _network(each)) for name, each in denoisers.items()),
-        *_trained(methods, fold_folder(output, subject), subject, report),
+        *((name, name, _reference(name, train)) for name in compared.references),
+        *((name, each.model.digest, _network(each)) for name, each in compared.ready.items()),
+        *_trained(compared.methods, fold_folder(output, subject), subject, report),
     ]
 
 

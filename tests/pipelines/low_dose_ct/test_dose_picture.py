@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from noisewise.data_manifest import build_manifest
-from noisewise.pipelines.low_dose_ct.picture import draw_low_dose, read_normal_dose
+from noisewise.pipelines.low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_draws_a_row_a_kernel_from_left_to_right(normal, tmp_path):
     picture = np.asarray(Image.open(path).convert("L"), dtype=float)
     height, width = picture.shape
     upper = picture[: height // 2]
-    # Nothing was taken away, so the last column is grey throughout, of 0 HU in the middle of the window.
+    # Nothing was taken away, so the last column is gray throughout, of 0 HU in the middle of the window.
     assert np.median(upper[height // 6 : height // 3, -width // 6 : -width // 12]) == pytest.approx(127, abs=2)
-    # In the first column the right half of the body is the brighter one, and grey levels are those of the window.
+    # In the first column the right half of the body is the brighter one, and gray levels are those of the window.
     levels = np.unique(upper[:, width // 24 : width // 4], return_counts=True)
     common = set(levels[0][np.argsort(levels[1])[-4:]])
     assert {round(255 * 0.5), round(255 * 0.75)} <= {round(level + 0.5) - d for level in common for d in (0, 1)}

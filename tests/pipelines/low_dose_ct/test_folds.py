@@ -13,10 +13,10 @@ import pytest
 
 from noisewise.data_manifest import Manifest
 from noisewise.pipelines.evaluation.conditions import low_dose_conditions
-from noisewise.pipelines.low_dose_ct import study
+from noisewise.pipelines.low_dose_ct import folds
 from noisewise.pipelines.low_dose_ct.references import fit_reference
 from noisewise.pipelines.low_dose_ct.rows import read_rows, write_rows
-from noisewise.pipelines.low_dose_ct.tables import summarise, write_tables
+from noisewise.pipelines.low_dose_ct.tables import summarize_slices, write_score_tables
 from noisewise.pipelines.reproduce.training import RowResult
 
 
@@ -29,7 +29,7 @@ def lowering(digest: str) -> SimpleNamespace:
 
 
 def test_pairs_are_read_in_hu(pairs):
-    pair = study.read_pair(Manifest.read(pairs).records[1])
+    pair = folds.read_pair(Manifest.read(pairs).records[1])
     assert (pair.subject, pair.kernel) == ("P1", "D45f")
     assert float(np.median(pair.full[40:70, 40:70])) == pytest.approx(40, abs=10)
     # Rows run down: the bright spot lies above the middle.
@@ -44,9 +44,9 @@ def test_each_fold_trains_without_its_patient(pairs, tmp_path, monkeypatch):
         calls.append((methods[0].name, Path(output).name, Manifest.read(manifest), options))
         return [RowResult(methods[0].name, "trained", "done")]
 
-    monkeypatch.setattr(study, "train_methods", train)
-    methods = study.study_methods()[:2]
-    results = study.train_folds(methods, pairs, tmp_path / "out", report=lambda line: None)
+    monkeypatch.setattr(folds, "train_methods", train)
+    methods = folds.study_methods()[:2]
+    results = folds.train_folds(methods, pairs, tmp_path / "out", report=lambda line: None)
     assert len(results) == 6
     # All folds of a method before the next method.
     assert [name for name, *_ in calls] == [methods[0].name] * 3 + [methods[1].name] * 3
@@ -62,7 +62,9 @@ def test_scores_are_kept_and_replaced_when_weights_change(pairs, tmp_path):
 
     def score(model, references=("quarter_dose", "wiener")):
         said.clear()
-        return study.score_folds(pairs, tmp_path, [], references, {"shipped": model}, report=said.append)
+        return folds.score_folds(
+            pairs, tmp_path, folds.ComparedDenoisers([], references, {"shipped": model}), report=said.append
+        )
 
     rows = read_rows(score(model))
     assert len(said) == 9 and len(rows) == 3 * 6
@@ -84,7 +86,8 @@ def test_scores_are_kept_and_replaced_when_weights_change(pairs, tmp_path):
 
 def test_methods_that_are_not_trained_are_named(pairs, tmp_path):
     said: list[str] = []
-    study.score_folds(pairs, tmp_path, study.study_methods()[:1], ["quarter_dose"], report=said.append)
+    compared = folds.ComparedDenoisers(folds.study_methods()[:1], ["quarter_dose"])
+    folds.score_folds(pairs, tmp_path, compared, report=said.append)
     assert "tuned: not trained without P2; left out" in said
 
 
@@ -97,7 +100,7 @@ def test_the_wiener_filter_needs_pairs_of_its_kernel():
 
 def test_non_local_means_lowers_the_noise(pairs):
     pytest.importorskip("skimage")
-    pair = study.read_pair(Manifest.read(pairs).records[1])
+    pair = folds.read_pair(Manifest.read(pairs).records[1])
     denoised = fit_reference("nlm", [])(pair.low)
     flat = (slice(50, 80), slice(40, 70))
     assert denoised[flat].std() < 0.5 * pair.low[flat].std()
@@ -119,7 +122,7 @@ def rows_of(method: str, kernel: str, subject: str, ratios: list[float], **score
 
 def test_summary_is_over_slices_and_skips_what_was_not_measured():
     rows = rows_of("a", "soft", "P1", [0.5, 0.7]) + rows_of("a", "soft", "P2", [0.9], bias_lung_hu=math.nan)
-    summary = {(line["subject"], line["kernel"]): line for line in summarise(rows)}
+    summary = {(line["subject"], line["kernel"]): line for line in summarize_slices(rows)}
     assert summary["all", "soft"]["rmse_ratio"] == pytest.approx(0.7)
     assert summary["all", "soft"]["rmse_ratio_sd"] == pytest.approx(0.2)
     assert summary["all", "soft"]["bias_lung_hu"] == 1 and summary["all", "soft"]["slices"] == 3
@@ -129,7 +132,7 @@ def test_summary_is_over_slices_and_skips_what_was_not_measured():
 def test_tables_have_one_part_a_kernel_and_patient(tmp_path):
     rows = rows_of("b", "soft", "P1", [0.5, 0.7]) + rows_of("a", "soft", "P1", [0.6])
     rows += rows_of("a", "sharp", "P1", [0.4])
-    _, text = write_tables(rows, tmp_path, {"b": "the second"})
+    _, text = write_score_tables(rows, tmp_path, {"b": "the second"})
     lines = text.read_text().splitlines()
     assert [line for line in lines if line.startswith("###")] == [
         "### sharp, all patients: 1 slices, noise of the full dose 1.0 HU",

@@ -66,7 +66,7 @@ def draw_low_dose(
         dose: the fraction of the normal dose.
         tube_current: the normal dose, in mA for 3 mm slices.
         spacing_mm: side of a pixel.
-        window: centre and width in HU. The residual is shown over the same width, around 0.
+        window: center and width in HU. The residual is shown over the same width, around 0.
         seed: the first row's seed; each further row has the next one.
         dots_per_inch: resolution; each slice is 2.4 inches wide.
 
