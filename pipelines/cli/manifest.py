@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,23 +17,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from ...data_manifest import (
-    PRESETS,
-    SPLITS,
-    Manifest,
-    ManifestError,
-    Problem,
-    anatomy_of,
-    build_embedded,
-    build_low_dose_ct,
-    build_manifest,
-    build_preset,
-    fetch_manifest,
-    get_source,
-    list_sources,
-    split_by_subject,
-    verify_manifest,
-)
+from .console import fail, user_errors
+
+if TYPE_CHECKING:
+    from ...data_manifest import Manifest, Problem
 
 __all__ = ["app"]
 
@@ -86,7 +73,9 @@ def build(
     workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
 ) -> None:
     """Build a manifest from a folder of images, one line an image or slice."""
-    with _user_errors(), _progress("reading") as progress:
+    with user_errors(), _progress("reading") as progress:
+        from ...data_manifest import build_manifest
+
         manifest = build_manifest(
             root,
             out,
@@ -142,7 +131,9 @@ def low_dose_ct(
     workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
 ) -> None:
     """Pair low-dose with full-dose CT slices by place, kernel and thickness, and check each pair."""
-    with _user_errors(), _progress("pairing") as progress:
+    with user_errors(), _progress("pairing") as progress:
+        from ...data_manifest import anatomy_of, build_low_dose_ct
+
         manifest = build_low_dose_ct(
             root,
             out,
@@ -184,7 +175,9 @@ def split(
     absolute: AbsoluteOption = False,
 ) -> None:
     """Split a manifest into train, val and test by subject; no subject is in two of them."""
-    with _user_errors():
+    with user_errors():
+        from ...data_manifest import SPLITS, Manifest, split_by_subject
+
         read = Manifest.read(manifest)
         done = Manifest(split_by_subject(read, fractions, counts, seed))
         target = out or manifest
@@ -201,14 +194,16 @@ def verify(
     workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
 ) -> None:
     """Check a manifest: missing, corrupt, duplicate, leaking, mismatched or too small images are named."""
-    with _user_errors(), _progress("verifying") as progress:
+    with user_errors(), _progress("verifying") as progress:
+        from ...data_manifest import Manifest, ManifestError, verify_manifest
+
         read = Manifest.read(manifest)
         if not len(read):
             raise ManifestError(f"{manifest} holds no image.")
         problems = verify_manifest(read, decode=not quick, min_size=min_size, workers=workers, progress=progress)
     if problems:
         _print_problems(problems, "problems", everything=True)
-        _fail(f"{manifest}: {len(problems)} problem(s) in {len(read)} images.")
+        fail(f"{manifest}: {len(problems)} problem(s) in {len(read)} images.")
     _print_counts(read)
     console.print(f"[green]{escape(str(manifest))}: {len(read)} images, no problem found.[/green]")
 
@@ -220,7 +215,9 @@ def fetch(
     out: OutOption,
 ) -> None:
     """Download the images of a manifest that are named by URL, and check their checksums."""
-    with _user_errors(), _progress("fetching") as progress:
+    with user_errors(), _progress("fetching") as progress:
+        from ...data_manifest import fetch_manifest
+
         fetched = fetch_manifest(manifest, folder, out, progress)
     _print_written(fetched, out)
 
@@ -230,7 +227,9 @@ def embedded(
     folder: Annotated[Path, typer.Argument(help="Where the manifest and exported slices go.", show_default=False)],
 ) -> None:
     """Write the manifest of the embedded set: real images inside Python packages, no download."""
-    with _user_errors(), _progress("reading") as progress:
+    with user_errors(), _progress("reading") as progress:
+        from ...data_manifest import Manifest, build_embedded
+
         path = build_embedded(folder, progress)
         manifest = Manifest.read(path)
     _print_written(manifest, path)
@@ -243,7 +242,9 @@ def sources(
     modality: Annotated[str | None, typer.Option(help="Only sources of this modality.")] = None,
 ) -> None:
     """List the public sources of images, or show how to get one and build its manifest."""
-    with _user_errors():
+    with user_errors():
+        from ...data_manifest import get_source, list_sources
+
         if name is None:
             table = Table(Column("name", no_wrap=True), "modality", "paper", "what", "licence", show_lines=True)
             for source in list_sources(modality):
@@ -260,30 +261,18 @@ def sources(
 def preset(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests of the collections.", show_default=False)],
     out: OutOption,
-    name: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "paper",
+    name: Annotated[str, typer.Option(help="One of: paper.")] = "paper",
     allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Shrink where images are missing.")] = False,
     seed: SeedOption = 0,
     absolute: AbsoluteOption = False,
 ) -> None:
     """Choose the images of the paper's training (24,000 train, 1,000 val, 1,000 test a modality) by subject."""
-    with _user_errors():
+    with user_errors():
+        from ...data_manifest import build_preset
+
         chosen = build_preset(manifests, None, name, allow_fewer, seed)
         chosen.write(out, absolute=absolute)
     _print_written(chosen, out)
-
-
-@contextmanager
-def _user_errors() -> Iterator[None]:
-    """What a user can put right is said in one message, without a traceback."""
-    try:
-        yield
-    except (ManifestError, OSError) as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    errors.print(f"[bold red]error:[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
-    raise typer.Exit(1)
 
 
 @contextmanager
@@ -306,6 +295,8 @@ def _print_problems(problems: list[Problem], title: str, everything: bool = Fals
 
 
 def _print_counts(manifest: Manifest) -> None:
+    from ...data_manifest import SPLITS
+
     counts = manifest.counts()
     columns = [*SPLITS, ""] if any(not split for _, split in counts) else list(SPLITS)
     table = Table("modality", *(column or "no split" for column in columns), "subjects")

@@ -14,8 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, build_embedded
+from .console import user_errors
 
 __all__ = ["bundle_command", "quickstart"]
 
@@ -95,8 +98,11 @@ def _describe(manifest: Path) -> str:
     return ", ".join(f"{count} {modality}" for modality, count in counts.items())
 
 
-if __name__ == "__main__":
-    try:
+def main() -> None:
+    """Train, evaluate and draw on the embedded images."""
+    with user_errors(RuntimeError):
         quickstart(Path("runs"))
-    except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

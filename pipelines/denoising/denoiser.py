@@ -92,9 +92,7 @@ class Denoiser:
         if precision == "auto":
             precision = "bfloat16" if eight_bit and has_native_bfloat16(self.device) else "float32"
         if precision not in self._engines:
-            self._engines[precision] = load_engine(
-                self.model.network, self.settings.engine, precision, self.device
-            )
+            self._engines[precision] = load_engine(self.model.network, self.settings.engine, precision, self.device)
         return self._engines[precision]
 
     def describe(self, eight_bit: bool = False) -> str:

@@ -17,7 +17,6 @@ goes before an earlier one; a last line that a kill cut off does not count.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -28,9 +27,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ...data_manifest.digest import settings_digest
 from .sources import LEDGER_FOLDER, Source
 
-__all__ = ["InputState", "Ledger", "LedgerError", "input_states", "remove_leftovers", "settings_digest"]
+__all__ = ["InputState", "Ledger", "LedgerError", "input_states", "remove_leftovers"]
 
 InputState = tuple[int, int]
 
@@ -247,18 +247,6 @@ def remove_leftovers(outputs: Iterable[Path]) -> None:
                 entry.unlink(missing_ok=True)
             elif entry.name.startswith(f"{LEDGER_FOLDER}.") and entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
-
-
-def settings_digest(settings: Mapping[str, Any]) -> str:
-    """A name for settings, the same for equal ones.
-
-    Args:
-        settings: what JSON can hold.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

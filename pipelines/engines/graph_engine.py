@@ -20,7 +20,7 @@ from ...networks import TwoStageDenoiser
 from .base import EngineError
 from .torch_engine import inference_networks
 
-__all__ = ["GraphEngine", "Shape", "example", "quiet"]
+__all__ = ["GraphEngine", "Shape", "example", "without_warnings"]
 
 # None where any length will do.
 Shape = tuple[int | None, int, int | None, int | None]
@@ -105,8 +105,8 @@ def example(shape: Shape) -> torch.Tensor:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings that TorchScript is deprecated: it is what the converters of all our PyTorch versions take."""
+def without_warnings() -> Iterator[None]:
+    """Silence warnings that TorchScript is deprecated: the converters of all supported PyTorch versions take it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from .base import EngineError
-from .graph_engine import GraphEngine, Shape, example, quiet
+from .graph_engine import GraphEngine, Shape, example, without_warnings
 
 __all__ = ["ONNXRuntimeEngine"]
 
@@ -52,7 +52,7 @@ class ONNXRuntimeEngine(GraphEngine):
         file = io.BytesIO()
         axes = {axis: f"axis{axis}" for axis, length in enumerate(shape) if length is None}
         try:
-            with quiet(), torch.inference_mode():
+            with without_warnings(), torch.inference_mode():
                 torch.onnx.export(
                     self.networks[shape[1]],
                     (example(shape),),

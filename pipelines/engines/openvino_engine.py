@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .base import EngineError
-from .graph_engine import GraphEngine, Shape, example, quiet
+from .graph_engine import GraphEngine, Shape, example, without_warnings
 
 __all__ = ["OpenVINOEngine"]
 
@@ -64,7 +64,7 @@ class OpenVINOEngine(GraphEngine):
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
         try:
-            with quiet(), torch.inference_mode():
+            with without_warnings(), torch.inference_mode():
                 network = self.networks[shape[1]]
                 # As a function: tracing a module would compile its other exported methods too.
                 traced = torch.jit.trace(lambda images: network(images), example(shape), check_trace=False)

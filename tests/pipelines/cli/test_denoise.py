@@ -15,8 +15,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
-from noisewise.pipelines.cli import denoise as denoise_cli
 from noisewise.pipelines.cli.app import app
+from noisewise.pipelines.denoising import audit_report
 from noisewise.pipelines.denoising import run as run_module
 
 pytestmark = pytest.mark.usefixtures("halving")
@@ -120,7 +120,7 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
 
 def test_warnings_of_the_audit_are_printed(command, pictures, monkeypatch):
     pictures("a.png")
-    monkeypatch.setattr(denoise_cli, "write_audit_report", lambda *_: ["in/a.png: structure was removed."])
+    monkeypatch.setattr(audit_report, "write_audit_report", lambda *_: ["in/a.png: structure was removed."])
     result = command("in", "out", "--audit", "--quiet")
     assert result.exit_code == 0 and result.stderr == "in/a.png: structure was removed.\n"
 
@@ -134,7 +134,7 @@ def test_options_reach_the_run(command, pictures, monkeypatch, small_weights):
         seen.update(options=settings, overwrite=overwrite, run=run)
         return []
 
-    monkeypatch.setattr(denoise_cli, "denoise_found", run)
+    monkeypatch.setattr(run_module, "denoise_found", run)
     texts = ["--strength", 0.5, "--tile-size", 128, "--memory", "512M", "--modality", "CT", "--slice-axis", 1]
     texts += ["--intensity-range", -200, 300, "--model", weights, "--config", config, "--device", "cpu"]
     texts += ["--engine", "torch", "--precision", "float32", "--workers", 3, "--overwrite"]

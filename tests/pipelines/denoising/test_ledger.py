@@ -8,8 +8,9 @@ import os
 
 import pytest
 
+from noisewise.data_manifest.digest import settings_digest
 from noisewise.pipelines.denoising import ledger as ledger_module
-from noisewise.pipelines.denoising.ledger import Ledger, LedgerError, input_states, remove_leftovers, settings_digest
+from noisewise.pipelines.denoising.ledger import Ledger, LedgerError, input_states, remove_leftovers
 from noisewise.pipelines.denoising.sources import Source
 
 SETTINGS = {"strength": 1.0, "weights": {"net": "abc"}}
