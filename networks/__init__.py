@@ -15,6 +15,7 @@ from .red_cnn import REDCNN
 from .rescnn import ResCNN
 from .residual_denoiser import ResidualDenoiser
 from .residual_dense import GatedDenseTrunk, ResidualDenseBlock, ResidualInResidualDenseBlock
+from .residual_unet import PlainResidualBlock, ResidualUNet
 from .restormer import RestormerDenoiser
 from .rn import ReconstructionNetwork
 from .two_stage import TwoStageDenoiser, TwoStageWithoutAttention
@@ -33,11 +34,13 @@ __all__ = [
     "NoiseEstimationNetwork",
     "NoiseGate",
     "REDCNN",
+    "PlainResidualBlock",
     "ReconstructionNetwork",
     "ResCNN",
     "ResidualDenoiser",
     "ResidualDenseBlock",
     "ResidualInResidualDenseBlock",
+    "ResidualUNet",
     "RestormerDenoiser",
     "TwoStageDenoiser",
     "TwoStageWithoutAttention",

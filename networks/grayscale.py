@@ -9,6 +9,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from .residual_unet import ResidualUNet
 from .two_stage import TwoStageDenoiser
 
 __all__ = ["GrayscaleDenoiser", "fold_to_grayscale"]
@@ -32,32 +33,39 @@ class GrayscaleDenoiser(nn.Module):
         return self.network(x.expand(-1, self.channels, -1, -1)).mean(1, keepdim=True)
 
 
-def fold_to_grayscale(network: TwoStageDenoiser) -> TwoStageDenoiser:
+def fold_to_grayscale(network: TwoStageDenoiser | ResidualUNet) -> TwoStageDenoiser | ResidualUNet:
     """Build the one-channel network that equals :class:`GrayscaleDenoiser` around ``network``.
 
     Repeating a channel sums the first convolutions' weights over their inputs, and averaging the outputs averages the
-    last convolution's weights; both are 1x1 without bias, so the folding is exact up to rounding. The noise estimate
-    between the stages keeps its channels.
+    last convolution's weights. None of these convolutions has a bias, so the folding is exact up to rounding. The noise
+    estimate between the stages of the two-stage denoiser keeps its channels.
 
     Args:
-        network: a trained :class:`TwoStageDenoiser` with a linear output.
+        network: a trained network with a linear output.
 
     Returns:
         A new network with ``channels=1``; ``network`` is left as it is.
 
     Raises:
-        ValueError: when the output activation is not linear, which averaging does not commute with.
+        ValueError: if the network is of another kind, or its output activation is not linear, which averaging does not
+            commute with.
     """
-    if not isinstance(network.rn.activation, nn.Identity):
-        raise ValueError("only a network with a linear output can be folded to one channel.")
     folded = deepcopy(network)
-    folded.nen.head = _pointwise(folded.nen.head.weight.sum(1, keepdim=True))
-    folded.rn.image_head = _pointwise(folded.rn.image_head.weight.sum(1, keepdim=True))
-    folded.rn.tail = _pointwise(folded.rn.tail.weight.mean(0, keepdim=True))
+    if isinstance(network, ResidualUNet):
+        folded.head = _with_weight(network.head, network.head.weight.sum(1, keepdim=True))
+        folded.tail = _with_weight(network.tail, network.tail.weight.mean(0, keepdim=True))
+        return folded
+    if not isinstance(network, TwoStageDenoiser) or not isinstance(network.rn.activation, nn.Identity):
+        raise ValueError("only a known network with a linear output can be folded to one channel.")
+    folded.nen.head = _with_weight(network.nen.head, network.nen.head.weight.sum(1, keepdim=True))
+    folded.rn.image_head = _with_weight(network.rn.image_head, network.rn.image_head.weight.sum(1, keepdim=True))
+    folded.rn.tail = _with_weight(network.rn.tail, network.rn.tail.weight.mean(0, keepdim=True))
     return folded
 
 
-def _pointwise(weight: torch.Tensor) -> nn.Conv2d:
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False, device=weight.device, dtype=weight.dtype)
+def _with_weight(layer: nn.Conv2d, weight: torch.Tensor) -> nn.Conv2d:
+    """The same convolution with other weights, and as many channels as these have."""
+    outputs, inputs, *kernel = weight.shape
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=layer.padding, bias=False, device=weight.device)
     conv.weight = nn.Parameter(weight.detach().clone())
-    return conv
+    return conv.to(weight.dtype)

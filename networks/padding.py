@@ -58,4 +58,6 @@ def apply_padded(
     """
     rows, columns = x.shape[-2:]
     down, across = (-(-max(side, minimum) // multiple) * multiple - side for side in (rows, columns))
+    if not down and not across:  # no crop either, so that a traced graph fixes no size
+        return network(x)
     return network(reflect_pad(x, 0, across, 0, down))[..., :rows, :columns]

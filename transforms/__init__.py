@@ -26,6 +26,7 @@ from .low_dose_dictionary import (
     RandLowDoseCropDict,
 )
 from .noise import MultiPatternNoise, RandMultiPatternNoise
+from .noise_color import COLORS, NoiseColor, unit_noise
 from .noise_dictionary import (
     MultiPatternNoiseD,
     MultiPatternNoised,
@@ -35,15 +36,16 @@ from .noise_dictionary import (
     RandMultiPatternNoiseDict,
 )
 from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulate_noise
+from .pseudo_color import RandPseudoColorD, RandPseudoColord, RandPseudoColorDict
+from .realistic_noise import RandRealisticNoise, RealisticNoise, simulate_realistic_noise
+from .realistic_noise_dictionary import RandRealisticNoiseD, RandRealisticNoised, RandRealisticNoiseDict
 from .save import SaveDenoisedd, denoised_path, save_like_input
 
 __all__ = [
     "AIR_HU",
-    "KERNELS",
-    "PATTERNS",
-    "PHOTONS_PER_MA",
-    "PROTOCOLS",
+    "COLORS",
     "ImageReadError",
+    "KERNELS",
     "LineIntegralsD",
     "LineIntegralsDict",
     "LineIntegralsd",
@@ -58,7 +60,11 @@ __all__ = [
     "MultiPatternNoiseD",
     "MultiPatternNoiseDict",
     "MultiPatternNoised",
+    "NoiseColor",
     "NoiseRecord",
+    "PATTERNS",
+    "PHOTONS_PER_MA",
+    "PROTOCOLS",
     "ParallelBeam",
     "RandLowDoseCT",
     "RandLowDoseCropD",
@@ -68,6 +74,14 @@ __all__ = [
     "RandMultiPatternNoiseD",
     "RandMultiPatternNoiseDict",
     "RandMultiPatternNoised",
+    "RandPseudoColorD",
+    "RandPseudoColorDict",
+    "RandPseudoColord",
+    "RandRealisticNoise",
+    "RandRealisticNoiseD",
+    "RandRealisticNoiseDict",
+    "RandRealisticNoised",
+    "RealisticNoise",
     "ReconstructionKernel",
     "RepeatGrayscaled",
     "SaveDenoisedd",
@@ -82,4 +96,6 @@ __all__ = [
     "low_dose_noise",
     "save_like_input",
     "simulate_noise",
+    "simulate_realistic_noise",
+    "unit_noise",
 ]

@@ -192,7 +192,7 @@ class Denoiser:
                 f"{self.model.name}: how far this network looks is not known, so that it cannot be tiled; "
                 f"{height} x {width} pixels need about {height * width * engine.bytes_per_pixel / 2**30:.1f} GiB."
             )
-        for tile in tiles(height, width, size, halo or 0):
+        for tile in tiles(height, width, size, halo or 0, self.model.grid):
             area = (tile.window[0].stop - tile.window[0].start) * (tile.window[1].stop - tile.window[1].start)
             batch = max(1, min(LARGEST_BATCH, budget // area, count))
             for begin in range(0, count, batch):

@@ -29,12 +29,14 @@ class DenoisingModel:
         network: maps ``(B, 3, H, W)`` in about [0, 1] to the same shape.
         digest: SHA-256 of the weights file.
         halo: how far a pixel of the output looks, in pixels; None when unknown, so that images are never tiled.
+        grid: tiles start at multiples of this.
     """
 
     name: str
     network: nn.Module
     digest: str
     halo: int | None
+    grid: int = 1
 
 
 def choose_model(model: str | os.PathLike, modality: str | None) -> str:
@@ -91,7 +93,8 @@ def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> Denoisi
     network = network_from_config(config)
     digest = load_weights(network, weights)
     network.eval().requires_grad_(False)
-    return DenoisingModel(path.name, network, digest, getattr(network, "receptive_radius", None))
+    halo, grid = getattr(network, "receptive_radius", None), getattr(network, "grid", 1)
+    return DenoisingModel(path.name, network, digest, halo, grid)
 
 
 def _find(path: Path) -> tuple[Path, Path]:

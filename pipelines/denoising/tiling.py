@@ -26,7 +26,7 @@ class Tile:
     inner: tuple[slice, slice]
 
 
-def tiles(height: int, width: int, tile_size: int | None, halo: int) -> Iterator[Tile]:
+def tiles(height: int, width: int, tile_size: int | None, halo: int, grid: int = 1) -> Iterator[Tile]:
     """Cut an image into tiles.
 
     A network without global operations, whose output depends on inputs at most ``halo`` pixels away, gives in each
@@ -39,25 +39,26 @@ def tiles(height: int, width: int, tile_size: int | None, halo: int) -> Iterator
         width: of the image, at least 1.
         tile_size: side of a core in pixels; None takes the whole image. Cores are made equally large, at most this.
         halo: the network's receptive radius in pixels.
+        grid: windows start at multiples of this: the side of the cells that the network's strided levels share.
 
     Yields:
         Tiles that cover the image once, row by row.
 
     Raises:
-        ValueError: when a size is below 1 or the halo below 0.
+        ValueError: when a size or the grid is below 1 or the halo below 0.
     """
-    if height < 1 or width < 1 or (tile_size is not None and tile_size < 1) or halo < 0:
+    if height < 1 or width < 1 or (tile_size is not None and tile_size < 1) or halo < 0 or grid < 1:
         raise ValueError(f"no tiles of {tile_size} with a halo of {halo} in an image of {height} x {width}.")
-    rows, columns = _spans(height, tile_size, halo), _spans(width, tile_size, halo)
+    rows, columns = (_spans(length, tile_size, halo, grid) for length in (height, width))
     for row, column in itertools.product(rows, columns):
         yield Tile(*zip(row, column))
 
 
-def _spans(length: int, size: int | None, halo: int) -> list[tuple[slice, slice, slice]]:
+def _spans(length: int, size: int | None, halo: int, grid: int) -> list[tuple[slice, slice, slice]]:
     count = 1 if size is None else -(-length // size)
     edges = [length * index // count for index in range(count + 1)]
     spans = []
     for begin, end in itertools.pairwise(edges):
-        first, last = max(0, begin - halo), min(length, end + halo)
+        first, last = max(0, begin - halo) // grid * grid, min(length, end + halo)
         spans.append((slice(begin, end), slice(first, last), slice(begin - first, end - first)))
     return spans

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...networks import TwoStageDenoiser
+from ...networks.padding import apply_padded
 from .base import EngineError
 from .torch_engine import inference_networks
 
@@ -35,10 +35,11 @@ TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
 class GraphEngine(ABC):
     """Compiles a network on first use and runs it on the CPU, one call at a time.
 
-    A :class:`~noisewise.networks.TwoStageDenoiser` is compiled once for colour and once for grey, and takes any size
-    and batch from then on; for a shape that comes again and again it is compiled once more. Other networks may compute
-    sizes in Python, which a captured graph fixes; they are compiled anew for each shape and compared with PyTorch on a
-    random image; the last few are kept.
+    A network that states its ``receptive_radius`` does the same work at every pixel. It is compiled once for color and
+    once for gray, and takes any size and batch from then on; for a shape that comes again and again it is compiled once
+    more. Its images are padded to its ``grid``, where it has one, before they reach the graph. Other networks may
+    compute sizes in Python, which a captured graph fixes; they are compiled anew for each shape and compared with
+    PyTorch on a random image; the last few are kept.
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape; a copy of it is run.
@@ -54,7 +55,8 @@ class GraphEngine(ABC):
     def __init__(self, network: nn.Module, precision: str) -> None:
         self.precision = precision
         self.networks = inference_networks(network, precision)
-        self._takes_any_size = isinstance(network, TwoStageDenoiser)
+        self._takes_any_size = hasattr(network, "receptive_radius")
+        self._grid = getattr(network, "grid", 1)
         self._compiled = lru_cache(MOST_COMPILED)(self._prepare)
         # One alone, since each keeps its working memory.
         self._compiled_for_series = lru_cache(1)(self._prepare)
@@ -65,6 +67,15 @@ class GraphEngine(ABC):
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See :class:`~noisewise.pipelines.engines.base.Engine`."""
         images = np.ascontiguousarray(images, np.float32)
+        if self._grid == 1:
+            return self._run_compiled(images)
+        return apply_padded(
+            lambda padded: torch.from_numpy(self._run_compiled(padded.contiguous().numpy())),
+            torch.from_numpy(images),
+            multiple=self._grid,
+        ).numpy()
+
+    def _run_compiled(self, images: np.ndarray) -> np.ndarray:
         with self._lock:
             return self._run(self._choose(images.shape), images)
 
@@ -99,8 +110,8 @@ class GraphEngine(ABC):
 
 
 def example(shape: Shape) -> torch.Tensor:
-    """Images to capture a graph with; lengths that do not matter are two different ones."""
-    lengths = [length or default for length, default in zip(shape, (2, None, 24, 16))]
+    """Images to capture a graph with; lengths that do not matter are two different ones, on every network's grid."""
+    lengths = [length or default for length, default in zip(shape, (2, None, 96, 64))]
     return torch.rand(lengths, generator=torch.Generator().manual_seed(0))  # the global generator is the user's
 
 

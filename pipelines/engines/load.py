@@ -9,7 +9,6 @@ from contextlib import suppress
 import torch
 from torch import nn
 
-from ...networks import TwoStageDenoiser
 from .base import ENGINES, PRECISIONS, Engine, EngineError
 from .onnx_engine import ONNXRuntimeEngine
 from .openvino_engine import OpenVINOEngine
@@ -28,9 +27,9 @@ def load_engine(
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape; it is not changed.
-        engine: one of :data:`ENGINES`. ``"auto"`` takes OpenVINO for a two-stage denoiser on the CPU if it is installed
-            and computes in the precision there, which measured fastest, and PyTorch otherwise. It never changes the
-            precision.
+        engine: one of :data:`ENGINES`. ``"auto"`` takes OpenVINO on the CPU if it is installed and computes in the
+            precision there, which measured fastest, for a network that states its ``receptive_radius``, and PyTorch
+            otherwise. It never changes the precision.
         precision: ``"float32"`` (results equal to PyTorch's to 1e-4) or ``"bfloat16"``.
         device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
 
@@ -46,7 +45,7 @@ def load_engine(
         raise EngineError(f"no precision {precision!r}; there are {', '.join(PRECISIONS[1:])}.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if engine == "auto":
-        if device.type == "cpu" and isinstance(network, TwoStageDenoiser):
+        if device.type == "cpu" and hasattr(network, "receptive_radius"):
             with suppress(EngineError):
                 return OpenVINOEngine(network, precision, device)
         engine = "torch"

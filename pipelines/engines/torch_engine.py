@@ -17,12 +17,10 @@ __all__ = ["TorchEngine", "grey_network", "inference_network", "inference_networ
 
 def grey_network(network: nn.Module) -> nn.Module:
     """The network for one-channel images: folded where that is exact, else repetition and mean."""
-    if isinstance(network, TwoStageDenoiser):
-        try:
-            return fold_to_grayscale(network)
-        except ValueError:
-            pass
-    return GrayscaleDenoiser(network)
+    try:
+        return fold_to_grayscale(network)
+    except ValueError:
+        return GrayscaleDenoiser(network)
 
 
 def inference_network(network: nn.Module, precision: str) -> nn.Module:
@@ -51,7 +49,7 @@ def inference_networks(network: nn.Module, precision: str) -> dict[int, nn.Modul
         Networks in evaluation mode by their number of channels, 3 and 1.
     """
     colour, grey = inference_network(network, precision), grey_network(network)
-    folded = isinstance(grey, TwoStageDenoiser)
+    folded = not isinstance(grey, GrayscaleDenoiser)
     return {3: colour, 1: inference_network(grey, precision) if folded else GrayscaleDenoiser(colour).eval()}
 
 

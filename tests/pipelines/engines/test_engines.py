@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from noisewise.networks import ConvolutionalAutoencoder, DnCNN, ResidualDenseBlock, TwoStageDenoiser
+from noisewise.networks import ConvolutionalAutoencoder, DnCNN, ResidualDenseBlock, ResidualUNet, TwoStageDenoiser
 from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.engines import base as engine_module
 from noisewise.pipelines.engines.base import EngineError
@@ -54,9 +54,16 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def network():
-    return two_stage()
+def residual_unet():
+    torch.manual_seed(0)
+    network = ResidualUNet(widths=(4, 8, 8), blocks=(1, 1, 1)).eval()
+    network.tail.weight.data.mul_(10)  # so that the residual is as large as the image
+    return network
+
+
+@pytest.fixture(scope="module", params=[two_stage, residual_unet])
+def network(request):
+    return request.param()
 
 
 @pytest.fixture(scope="module")
