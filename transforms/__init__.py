@@ -35,7 +35,16 @@ from .noise_dictionary import (
     RandMultiPatternNoised,
     RandMultiPatternNoiseDict,
 )
-from .noise_models import PATTERNS, PROTOCOLS, NoiseRecord, derive_seed, simulate_noise
+from .noise_models import (
+    NOISE_PROTOCOLS,
+    PATTERNS,
+    PROTOCOLS,
+    NoisePlan,
+    NoiseProtocol,
+    NoiseRecord,
+    derive_seed,
+    simulate_noise,
+)
 from .pseudo_color import RandPseudoColorD, RandPseudoColord, RandPseudoColorDict
 from .realistic_noise import RandRealisticNoise, RealisticNoise, simulate_realistic_noise
 from .realistic_noise_dictionary import RandRealisticNoiseD, RandRealisticNoised, RandRealisticNoiseDict
@@ -60,7 +69,10 @@ __all__ = [
     "MultiPatternNoiseD",
     "MultiPatternNoiseDict",
     "MultiPatternNoised",
+    "NOISE_PROTOCOLS",
     "NoiseColor",
+    "NoisePlan",
+    "NoiseProtocol",
     "NoiseRecord",
     "PATTERNS",
     "PHOTONS_PER_MA",

@@ -12,20 +12,41 @@ from monai.config import NdarrayOrTensor
 from monai.transforms import RandomizableTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from .noise_models import MAX_SEED, PATTERNS, PROTOCOLS, NoiseRecord, check_choice, simulate_noise
+from .noise_models import MAX_SEED, NoisePlan, NoiseRecord, simulate_noise
 
 __all__ = ["MultiPatternNoise", "RandMultiPatternNoise"]
 
 
+def apply_noise(
+    img: NdarrayOrTensor, plan: NoisePlan, grayscale: bool | None = None
+) -> tuple[NdarrayOrTensor, NoiseRecord]:
+    """Corrupt an image as planned.
+
+    Args:
+        img: clean image ``(C, ...)`` in [0, 1], float: an array, tensor or MetaTensor.
+        plan: the noise to add.
+        grayscale: whether the image is gray; None compares its channels.
+
+    Returns:
+        The noisy image, in the type, shape and dtype of ``img``, and the record of its noise.
+    """
+    tensor = convert_to_tensor(img, track_meta=True)
+    values = torch.as_tensor(tensor).as_subclass(torch.Tensor)
+    record = plan.record_for(values, grayscale)
+    return convert_to_dst_type(simulate_noise(values, record), dst=img)[0], record
+
+
 class MultiPatternNoise(Transform):
     """Corrupt an image with a given pattern, standard deviation and seed: replays a recorded draw to the bit.
+
+    After a call :attr:`record` says which noise the image got.
 
     Args:
         pattern: one of :data:`~noisewise.transforms.noise_models.PATTERNS`.
         std: standard deviation on the 0..255 scale.
         seed: seed of the draw.
         protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
-        grayscale: whether the image is grey, if the caller knows; None looks whether its channels are equal.
+        grayscale: whether the image is gray, if the caller knows; None compares its channels.
         clip: clip the noisy image to [0, 1].
         quantize: clip it and round it to 256 levels.
 
@@ -50,8 +71,9 @@ class MultiPatternNoise(Transform):
         clip: bool = False,
         quantize: bool = False,
     ) -> None:
-        self.record = NoiseRecord(pattern, float(std), int(seed), protocol, False, clip, quantize)
+        self.plan = NoisePlan(pattern, float(std), int(seed), protocol, clip=clip, quantize=quantize)
         self.grayscale = grayscale
+        self.record: NoiseRecord | None = None
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Corrupt.
@@ -60,27 +82,24 @@ class MultiPatternNoise(Transform):
             img: clean image ``(C, ...)`` in [0, 1], float.
 
         Returns:
-            The noisy image, of the type, shape and dtype that came.
+            The noisy image, in the type, shape and dtype of ``img``.
         """
-        tensor = convert_to_tensor(img, track_meta=True)
-        values = torch.as_tensor(tensor).as_subclass(torch.Tensor)
-        self.record = NoiseRecord(
-            **{**self.record.as_dict(), "shared": shares_draw(values, self.record.protocol, self.grayscale)}
-        )
-        return convert_to_dst_type(simulate_noise(values, self.record), dst=img)[0]
+        noisy, self.record = apply_noise(img, self.plan, self.grayscale)
+        return noisy
 
 
 class RandMultiPatternNoise(RandomizableTransform):
     """Random noise for training (the paper's Algorithm 1): a pattern, a standard deviation and a seed for each image.
 
     All draws go through ``self.R``, so MONAI's ``set_determinism`` and ``set_random_state`` make them repeatable, in
-    DataLoader workers as well. After a call :attr:`record` holds what was drawn; :class:`MultiPatternNoise` replays it.
+    DataLoader workers as well. :attr:`plan` holds the last draw and, after a call, :attr:`record` the noise that the
+    image got; :class:`MultiPatternNoise` replays it.
 
     Args:
         std_range: standard deviations are uniform in this range, on the 0..255 scale; the paper's is 0 to 75.
         patterns: patterns to choose from with equal chance; the paper's are Gaussian and speckle.
         protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
-        grayscale: whether images are grey, if the caller knows; None looks whether an image's channels are equal.
+        grayscale: whether images are gray, if the caller knows; None compares each image's channels.
         clip: clip the noisy image to [0, 1].
         quantize: clip it and round it to 256 levels.
         prob: chance that an image is corrupted at all; otherwise it is returned clean, with a standard deviation of 0
@@ -106,16 +125,15 @@ class RandMultiPatternNoise(RandomizableTransform):
             raise ValueError(f"std_range must be two numbers with 0 <= low <= high, got {tuple(std_range)}.")
         if not patterns:
             raise ValueError("patterns must name at least one noise pattern.")
-        for pattern in patterns:
-            check_choice("pattern", pattern, PATTERNS)
-        check_choice("protocol", protocol, PROTOCOLS)
         self.std_range = (low, high)
         self.patterns = tuple(patterns)
         self.protocol = protocol
         self.grayscale = grayscale
         self.clip = clip
         self.quantize = quantize
-        self.record = NoiseRecord(self.patterns[0], 0.0, 0, protocol, False, clip, quantize)
+        for name in self.patterns[::-1]:  # every pattern is checked; the first one is left as the plan
+            self.plan = self._plan(name, 0.0, 0)
+        self.record: NoiseRecord | None = None
 
     def randomize(self, data: Any = None) -> None:
         """Draw pattern, standard deviation and seed; always the same number of draws, so streams stay aligned."""
@@ -124,11 +142,10 @@ class RandMultiPatternNoise(RandomizableTransform):
         std = self.R.uniform(*self.std_range)
         seed = int(self.R.randint(MAX_SEED, dtype="uint32"))
         std = float(std) if self._do_transform else 0.0
-        self.record = NoiseRecord(pattern, std, seed, self.protocol, False, self.clip, self.quantize)
+        self.plan = self._plan(pattern, std, seed)
+        self.record = None
 
-    def __call__(
-        self, img: NdarrayOrTensor, randomize: bool = True, grayscale: bool | None = None
-    ) -> NdarrayOrTensor:
+    def __call__(self, img: NdarrayOrTensor, randomize: bool = True, grayscale: bool | None = None) -> NdarrayOrTensor:
         """Corrupt.
 
         Args:
@@ -137,30 +154,12 @@ class RandMultiPatternNoise(RandomizableTransform):
             grayscale: overrides the constructor's for this image.
 
         Returns:
-            The noisy image, of the type, shape and dtype that came.
+            The noisy image, in the type, shape and dtype of ``img``.
         """
         if randomize:
             self.randomize()
-        fields = {k: v for k, v in self.record.as_dict().items() if k != "shared"}
-        replay = MultiPatternNoise(**fields, grayscale=self.grayscale if grayscale is None else grayscale)
-        noisy = replay(img)
-        self.record = replay.record
+        noisy, self.record = apply_noise(img, self.plan, self.grayscale if grayscale is None else grayscale)
         return noisy
 
-
-def shares_draw(image: torch.Tensor, protocol: str, grayscale: bool | None) -> bool:
-    """Whether all channels of ``image`` get one draw: under ``physical``, when it is a grey image's copies.
-
-    Args:
-        image: ``(C, ...)``.
-        protocol: a name in :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
-        grayscale: whether the image is grey; None compares its channels.
-
-    Returns:
-        True or False.
-    """
-    if protocol != "physical" or image.shape[0] == 1:
-        return False
-    if grayscale is None:
-        return bool((image[1:] == image[:1]).all())
-    return bool(grayscale)
+    def _plan(self, pattern: str, std: float, seed: int) -> NoisePlan:
+        return NoisePlan(pattern, std, seed, self.protocol, clip=self.clip, quantize=self.quantize)

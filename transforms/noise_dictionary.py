@@ -11,8 +11,8 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from .noise import MultiPatternNoise, RandMultiPatternNoise
-from .noise_models import NoiseRecord
+from .noise import RandMultiPatternNoise, apply_noise
+from .noise_models import NoisePlan, NoiseRecord
 
 __all__ = [
     "MultiPatternNoiseD",
@@ -32,6 +32,11 @@ def single_key(keys: KeysCollection) -> Hashable:
     if len(names) != 1:
         raise ValueError(f"one key is corrupted at a time, got {names}.")
     return names[0]
+
+
+def noise_from_dict(stored: Mapping[str, Any]) -> NoisePlan:
+    """The plan, or the record if it says whether channels shared a draw, that ``as_dict`` turned into ``stored``."""
+    return NoiseRecord(**stored) if "shared" in stored else NoisePlan(**stored)
 
 
 def _with_noise(
@@ -148,22 +153,18 @@ class MultiPatternNoised(MapTransform):
         given = [value is not None for value in (pattern, std, seed)]
         if any(given) and not all(given):
             raise ValueError("pattern, std and seed are given together or not at all.")
-        self.default = None
+        self.plan = None
         if all(given):
-            self.default = NoiseRecord(pattern, float(std), int(seed), protocol, False, clip, quantize)
+            self.plan = NoisePlan(pattern, float(std), int(seed), protocol, clip=clip, quantize=quantize)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Corrupt. Returns: a copy of ``data`` with noisy image, clean image, residual and record."""
-        recorded = data.get(self.names[2])
-        record = NoiseRecord(**recorded) if recorded is not None else self.default
-        if record is None:
+        stored = data.get(self.names[2])
+        plan = self.plan if stored is None else noise_from_dict(stored)
+        if plan is None:
             raise ValueError(f"nothing to replay: the item has no '{self.names[2]}' and no pattern, std, seed are set.")
-        fields = {k: v for k, v in record.as_dict().items() if k != "shared"}
-        # A full record says how the channels were drawn; a planned one leaves that to the image.
-        grayscale = record.shared if "shared" in (recorded or {}) else data.get(self.grayscale_key)
-        replay = MultiPatternNoise(**fields, grayscale=grayscale)
-        noisy = replay(data[self.key])
-        return _with_noise(data, self.key, noisy, replay.record, self.names)
+        noisy, record = apply_noise(data[self.key], plan, data.get(self.grayscale_key))
+        return _with_noise(data, self.key, noisy, record, self.names)
 
 
 RandMultiPatternNoiseD = RandMultiPatternNoiseDict = RandMultiPatternNoised

@@ -2,23 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Noise patterns and noise protocols as plain functions of (image, std, seed): the same call gives the same bits.
 
-A **pattern** is how noise enters an image; a **protocol** settles what the paper's Algorithm 1 leaves unsaid: how
-many draws a grey image gets, and what a standard deviation means. Images are in [0, 1]; standard deviations are on
+A **pattern** is how noise enters an image; a **protocol** settles what the paper's Algorithm 1 leaves open: how many
+draws a gray image gets, and what a standard deviation means. A **plan** says which noise an image is to get; a
+**record** says which noise it got. Images are in [0, 1]; standard deviations are on
 the paper's 0..255 scale everywhere, so that "sigma 25" reads the same in code, tables and file names.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from monai.transforms import RandRicianNoise
 
-__all__ = ["PATTERNS", "PROTOCOLS", "NoiseRecord", "derive_seed", "simulate_noise"]
+__all__ = [
+    "NOISE_PROTOCOLS",
+    "PATTERNS",
+    "PROTOCOLS",
+    "NoisePlan",
+    "NoiseProtocol",
+    "NoiseRecord",
+    "derive_seed",
+    "simulate_noise",
+]
 
 FULL_SCALE = 255.0
 MAX_SEED = 2**32 - 1
@@ -27,44 +37,77 @@ CORRELATION_LENGTH = 1.0
 
 
 @dataclass(frozen=True)
-class NoiseRecord:
-    """All that is needed to corrupt an image again to the bit.
+class NoisePlan:
+    """The noise that an image is to get. Nothing in it depends on the image.
 
     Attributes:
         pattern: a name in :data:`PATTERNS`.
         std: the standard deviation on the 0..255 scale.
         seed: seed of the draw, 0 to 2**32 - 1.
         protocol: a name in :data:`PROTOCOLS`.
-        shared: whether all channels got the same draw.
-        clip: whether the noisy image was clipped to [0, 1].
-        quantize: whether it was rounded to 256 levels as well.
+        clip: whether the noisy image is clipped to [0, 1].
+        quantize: whether it is clipped and rounded to 256 levels.
+
+    Raises:
+        ValueError: when a value is not one of its choices or out of range.
     """
 
     pattern: str
     std: float
     seed: int
     protocol: str = "physical"
-    shared: bool = False
+    _: KW_ONLY
     clip: bool = False
     quantize: bool = False
 
     def __post_init__(self) -> None:
         check_choice("pattern", self.pattern, PATTERNS)
-        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_choice("protocol", self.protocol, NOISE_PROTOCOLS)
         if not (np.isfinite(self.std) and self.std >= 0):
             raise ValueError(f"std must be a finite number of at least 0 (0..255 scale), got {self.std!r}.")
         if not 0 <= int(self.seed) <= MAX_SEED:
             raise ValueError(f"seed must lie between 0 and {MAX_SEED}, got {self.seed!r}.")
-        if self.protocol == "author_code" and self.pattern not in ("gaussian", "speckle"):
-            raise ValueError(f"the protocol 'author_code' knows gaussian and speckle only, got {self.pattern!r}.")
+        allowed = NOISE_PROTOCOLS[self.protocol].patterns
+        if self.pattern not in allowed:
+            raise ValueError(f"the protocol {self.protocol!r} only has {' and '.join(allowed)}, got {self.pattern!r}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as a plain dictionary, which collates, serialises and logs."""
+        """All fields as a plain dictionary, which collates, serializes and logs."""
         return asdict(self)
+
+    def record_for(self, image: torch.Tensor, grayscale: bool | None = None) -> NoiseRecord:
+        """Decide what the plan leaves to the image: whether its channels share one draw.
+
+        Args:
+            image: clean image ``(C, ...)``.
+            grayscale: whether the image is gray; None compares its channels.
+
+        Returns:
+            The record, with which :func:`simulate_noise` corrupts this image.
+        """
+        shared = NOISE_PROTOCOLS[self.protocol].shares_gray_draw and image.shape[0] > 1
+        if shared and grayscale is None:
+            grayscale = bool((image[1:] == image[:1]).all())
+        return NoiseRecord(**asdict(self), shared=bool(shared and grayscale))
+
+
+@dataclass(frozen=True)
+class NoiseRecord(NoisePlan):
+    """The noise that an image got: a plan with nothing left open, which corrupts the image again to the bit.
+
+    Attributes:
+        shared: whether all channels got the same draw.
+    """
+
+    shared: bool = False
+
+    def record_for(self, image: torch.Tensor, grayscale: bool | None = None) -> NoiseRecord:
+        """This record, whatever the image."""
+        return self
 
 
 def check_choice(name: str, value: str, choices: Any) -> None:
-    """Raise ``ValueError`` that lists the choices when ``value`` is none of them."""
+    """Raise a ``ValueError`` that lists the choices when ``value`` is not one of them."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}.")
 
@@ -82,7 +125,7 @@ def derive_seed(*parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def simulate_noise(clean: torch.Tensor, record: NoiseRecord) -> torch.Tensor:
+def simulate_noise(clean: torch.Tensor, plan: NoisePlan) -> torch.Tensor:
     """Corrupt an image (the paper's Algorithm 1, eq. 2 and 3, and the patterns beyond it).
 
     The draws come from NumPy's ``RandomState``, whose stream NumPy guarantees never to change, and are the same on
@@ -90,16 +133,18 @@ def simulate_noise(clean: torch.Tensor, record: NoiseRecord) -> torch.Tensor:
 
     Args:
         clean: the clean image ``(C, ...)`` in [0, 1], float.
-        record: what to do.
+        plan: the noise to add. A record repeats its draw; a mere plan has the image's channels compared where the
+            protocol treats gray images differently.
 
     Returns:
-        The noisy image: same shape, dtype and device; unclipped unless the record says otherwise.
+        The noisy image: same shape, dtype and device; not clipped unless the plan says so.
 
     Raises:
-        ValueError: when the image is not floating point or the record is not valid.
+        ValueError: when the image is not floating point.
     """
     if not clean.is_floating_point():
         raise ValueError(f"noise is simulated on float images in [0, 1], got dtype {clean.dtype}.")
+    record = plan.record_for(clean)
     values = clean.detach().cpu().numpy().astype(np.float32)
     if record.shared:
         # The same seed for every channel: equal channels come out equal, whatever the pattern. They nearly always are.
@@ -117,19 +162,8 @@ def simulate_noise(clean: torch.Tensor, record: NoiseRecord) -> torch.Tensor:
 
 
 def _corrupt(clean: np.ndarray, record: NoiseRecord) -> np.ndarray:
-    state = np.random.RandomState(record.seed)
-    std = record.std / FULL_SCALE
-    if record.protocol == "author_code":
-        return _author_code(clean, record.pattern, std, state)
-    return PATTERNS[record.pattern](clean, std, state)
-
-
-def _author_code(clean: np.ndarray, pattern: str, std: float, state: np.random.RandomState) -> np.ndarray:
-    """Uniform, non-negative noise on data normalised to [-1, 1], as the first author's earlier public code has it."""
-    noise = state.uniform(0.0, std, clean.shape).astype(np.float32)
-    normalised = 2.0 * clean - 1.0
-    noisy = normalised + (noise if pattern == "gaussian" else normalised * noise)
-    return (noisy + 1.0) / 2.0
+    add_noise = NOISE_PROTOCOLS[record.protocol].patterns[record.pattern]
+    return add_noise(clean, record.std / FULL_SCALE, np.random.RandomState(record.seed))
 
 
 def _gaussian(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
@@ -138,12 +172,12 @@ def _gaussian(clean: np.ndarray, std: float, state: np.random.RandomState) -> np
 
 
 def _correlated(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
-    """I_C + n, n ~ N(0, std^2) at every pixel, neighbours alike: white noise through a Gaussian kernel.
+    """I_C + n, n ~ N(0, std^2) at every pixel, like its neighbors: white noise through a Gaussian kernel.
 
     The kernel's standard deviation is :data:`CORRELATION_LENGTH` pixels, so pixels d apart correlate by
-    exp(-d^2 / (4 length^2)): 0.78 for neighbours. White noise is drawn beyond the image by the kernel's radius, so
-    the noise is as strong at the border as inside and does not wrap around. Sums in a fixed order and no transform:
-    the same bits everywhere.
+    exp(-d^2 / (4 length^2)): 0.78 for neighbors. White noise is drawn beyond the image by the kernel's radius, so
+    the noise is as strong at the border as inside and does not wrap around. Sums run in a fixed order and without
+    a Fourier transform, so the bits are the same everywhere.
     """
     radius = int(np.ceil(4 * CORRELATION_LENGTH))
     weights = np.exp(-np.square(np.arange(-radius, radius + 1) / CORRELATION_LENGTH) / 2)
@@ -182,7 +216,7 @@ def _poisson(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.
 
 
 def _salt_and_pepper(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
-    """Pixels replaced by 0 or 1, half each; a share of 4 std^2, so that ``std`` is reached at mid-grey."""
+    """Pixels replaced by 0 or 1, half each; a share of 4 std^2, so that ``std`` is reached at mid-gray."""
     share = min(1.0, 4.0 * std**2)
     draw = state.uniform(size=clean.shape)
     return np.where(draw < share / 2, 0.0, np.where(draw < share, 1.0, clean)).astype(np.float32)
@@ -196,7 +230,31 @@ def _quantization(clean: np.ndarray, std: float, state: np.random.RandomState) -
     return np.round(clean / step) * step
 
 
-PATTERNS: dict[str, Callable[[np.ndarray, float, np.random.RandomState], np.ndarray]] = {
+def _uniform(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
+    """z + u with z = 2 I_C - 1 and u ~ U(0, std): the Gaussian branch of the first author's earlier public code."""
+    noise = state.uniform(0.0, std, clean.shape).astype(np.float32)
+    return (2.0 * clean - 1.0 + noise + 1.0) / 2.0
+
+
+def _uniform_speckle(clean: np.ndarray, std: float, state: np.random.RandomState) -> np.ndarray:
+    """z + z u with z and u as in :func:`_uniform`: the speckle branch of the same code."""
+    noise = state.uniform(0.0, std, clean.shape).astype(np.float32)
+    normalized = 2.0 * clean - 1.0
+    return (normalized + normalized * noise + 1.0) / 2.0
+
+
+def _remove_uniform_mean(noisy: Any, pattern: str, std: float) -> Any:
+    """``z + u`` lies std / 2 too high on [-1, 1]; ``z + z u`` is too large by the factor 1 + std / 2."""
+    mean = std / 2
+    if pattern == "gaussian":
+        return noisy - mean / 2
+    return ((2 * noisy - 1) / (1 + mean) + 1) / 2
+
+
+PatternFunction = Callable[[np.ndarray, float, np.random.RandomState], np.ndarray]
+"""Maps a clean image in [0, 1], a standard deviation on that scale and a random state to the noisy image."""
+
+PATTERNS: dict[str, PatternFunction] = {
     "gaussian": _gaussian,
     "speckle": _speckle,
     "rician": _rician,
@@ -207,9 +265,47 @@ PATTERNS: dict[str, Callable[[np.ndarray, float, np.random.RandomState], np.ndar
 }
 """Noise patterns by name. ``std`` is each one's standard deviation at the intensity that its docstring states."""
 
-PROTOCOLS: dict[str, str] = {
-    "physical": "Algorithm 1 on [0, 1]; one draw shared by the channels of a grey image, a draw a channel in colour.",
-    "published": "Algorithm 1 on [0, 1] to the letter: an independent draw for every channel, grey images included.",
-    "author_code": "uniform noise U(0, std/255) on [-1, 1] data, times the image for speckle; a draw a channel.",
+
+@dataclass(frozen=True)
+class NoiseProtocol:
+    """All that one protocol settles. A new protocol is one more entry of :data:`NOISE_PROTOCOLS`.
+
+    Attributes:
+        description: one sentence for tables and reports.
+        patterns: the patterns that it has, each with the function that draws it.
+        shares_gray_draw: whether the equal channels of a gray image get one draw.
+        remove_mean: takes a noisy image about [0, 1], the pattern and the standard deviation on that scale, and
+            returns the image without the mean of its noise; None where noise has no mean to be removed.
+        speckle_factor: maps the standard deviation on the [0, 1] scale to ``(s, c)`` of the model
+            ``I = c + (I_C - c) (1 + s n)`` of a speckled image whose mean is removed, n of mean 0 and variance 1.
+    """
+
+    description: str
+    patterns: Mapping[str, PatternFunction]
+    shares_gray_draw: bool = False
+    remove_mean: Callable[[Any, str, float], Any] | None = None
+    speckle_factor: Callable[[float], tuple[float, float]] = lambda std: (std, 0.0)
+
+
+NOISE_PROTOCOLS: dict[str, NoiseProtocol] = {
+    "physical": NoiseProtocol(
+        "Algorithm 1 on [0, 1]; one draw shared by the channels of a gray image, a draw per channel in color.",
+        PATTERNS,
+        shares_gray_draw=True,
+    ),
+    "published": NoiseProtocol(
+        "Algorithm 1 on [0, 1] to the letter: an independent draw for every channel, gray images included.",
+        PATTERNS,
+    ),
+    "author_code": NoiseProtocol(
+        "uniform noise U(0, std/255) on [-1, 1] data, times the image for speckle; a draw per channel.",
+        {"gaussian": _uniform, "speckle": _uniform_speckle},
+        remove_mean=_remove_uniform_mean,
+        # U(0, std) has the standard deviation std / sqrt(12). Mid-gray, 0 on the [-1, 1] scale, gets no noise.
+        speckle_factor=lambda std: (std / 12**0.5 / (1 + std / 2), 0.5),
+    ),
 }
-"""What each noise protocol means. None of them clips; clipping and rounding are options of their own."""
+"""Noise protocols by name. None of them clips; clipping and rounding are options of their own."""
+
+PROTOCOLS: dict[str, str] = {name: protocol.description for name, protocol in NOISE_PROTOCOLS.items()}
+"""Each noise protocol's description."""

@@ -44,7 +44,7 @@ def evaluate(
         ),
     ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether non-local means does as well.")] = False,
-    protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published or author_code.")] = "physical",
+    protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published, author_code.")] = "physical",
     patterns: Annotated[
         str,
         typer.Option(

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from ...transforms import PHOTONS_PER_MA, LowDoseRecord
-from ...transforms.noise_models import NoiseRecord, derive_seed
+from ...transforms.noise_models import NoisePlan, derive_seed
 
 __all__ = ["expand_conditions", "low_dose_conditions"]
 
@@ -51,16 +51,15 @@ def expand_conditions(
     expanded = []
     for item, pattern, std in product(items, patterns, stds):
         identity = item.get("image_id", item["image"])
-        draw = NoiseRecord(
+        plan = NoisePlan(
             pattern=pattern,
             std=float(std),
             seed=derive_seed(seed, identity, pattern, float(std)),
             protocol=protocol,
             clip=clip,
             quantize=quantize,
-        ).as_dict()
-        del draw["shared"]  # the image decides, when it is read
-        expanded.append({**item, record_key: draw})
+        )
+        expanded.append({**item, record_key: plan.as_dict()})
     return expanded
 
 

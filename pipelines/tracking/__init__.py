@@ -5,7 +5,7 @@
 from ..bundle.versions import code_version
 from .evaluation import log_evaluation
 from .panels import denoising_panel
-from .parameters import flatten_parameters
+from .parameters import flatten_parameters, training_parameters
 from .registry import fetch_weights, register_weights
 from .run import TrackedRun, store_uri
 from .telemetry import disable_usage_reports
@@ -22,6 +22,7 @@ __all__ = [
     "log_evaluation",
     "register_weights",
     "store_uri",
+    "training_parameters",
 ]
 
 disable_usage_reports()

@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["flatten_parameters", "names_a_file"]
+import torch
+
+__all__ = ["flatten_parameters", "names_a_file", "training_parameters"]
 
 _FILE_ENDINGS = (
     "avif bmp csv db dcm dicom gif gz h5 hdr ima img jpeg jpg json mha mhd mrc npy npz nii nrrd onnx pkl png pt pth "
@@ -57,3 +59,34 @@ def flatten_parameters(params: Mapping[str, Any], prefix: str = "") -> dict[str,
         elif not names_a_file(value):
             flat[name] = str(value)[:_LONGEST_VALUE]
     return flat
+
+
+def training_parameters(
+    network: torch.nn.Module,
+    device: torch.device,
+    initial_digest: str = "",
+    paired: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """The parameters by which MLflow's pages compare trainings.
+
+    Args:
+        network: the trained network; its class and its number of parameters are logged.
+        device: where it trains; its type is logged.
+        initial_digest: SHA-256 of the weights that training starts from, empty for random ones; 16 digits are logged.
+        paired: whether training is on noisy / clean pairs. A ``protocol`` among the settings is then logged as
+            ``"none, pairs"``, since no noise is simulated.
+        settings: keys of the training config and their values, logged as they are.
+
+    Returns:
+        Parameters for :class:`~noisewise.pipelines.tracking.ExperimentTracker`.
+    """
+    if paired and "protocol" in settings:
+        settings["protocol"] = "none, pairs"
+    return {
+        "network": type(network).__name__,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **settings,
+        "initial_weights": initial_digest[:16],
+        "device": device.type,
+    }

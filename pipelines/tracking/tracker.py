@@ -17,6 +17,7 @@ from monai.engines import Evaluator
 from monai.utils import ensure_tuple, is_scalar
 
 from ..bundle.versions import code_version
+from ..training.processes import is_main_process, process_count
 from .panels import denoising_panel
 from .run import TrackedRun
 
@@ -141,7 +142,7 @@ class ExperimentTracker:
         """Open the run and log what is known beforehand."""
         self._trainer = engine
         self._loss_sums, self._loss_count, self._validations = {}, 0, 0
-        if torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
+        if not is_main_process():
             return
         id_file = self.output_dir / RUN_ID_FILE
         earlier = id_file.read_text().strip() if self.resume and id_file.is_file() else None
@@ -242,7 +243,7 @@ class ExperimentTracker:
     def _describe(self, run: TrackedRun, engine: Engine) -> None:
         params: dict[str, Any] = {
             "device": engine.state.device.type if isinstance(engine.state.device, torch.device) else None,
-            "world_size": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
+            "world_size": process_count(),
             "max_epochs": engine.state.max_epochs,
             "epoch_length": engine.state.epoch_length,
             **self.params,

@@ -16,6 +16,7 @@ from monai.engines import Evaluator
 from torch.nn import Module
 
 from ...atomic import atomic_path
+from .processes import is_main_process
 
 __all__ = ["BestWeights", "TrainingCheckpoint", "save_atomically"]
 
@@ -31,10 +32,6 @@ def save_atomically(state: Any, path: str | os.PathLike) -> None:
     """
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
-
-
-def _is_main_process() -> bool:
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 class TrainingCheckpoint:
@@ -86,7 +83,7 @@ class TrainingCheckpoint:
     def save(self, engine: Engine) -> None:
         """Write the checkpoint, if this epoch's turn has come."""
         epoch, last = engine.state.epoch, engine.state.max_epochs
-        if not _is_main_process() or (epoch % self.interval and epoch != last and not engine.should_terminate):
+        if not is_main_process() or (epoch % self.interval and epoch != last and not engine.should_terminate):
             return
         state: dict[str, Any] = {name: item.state_dict() for name, item in self.objects.items()}
         state["progress"] = {
@@ -154,5 +151,5 @@ class BestWeights:
 
     def save_if_best(self, engine: Engine) -> None:
         """Save when the validation that just ended is the best one."""
-        if _is_main_process() and engine.state.best_metric_epoch == engine.state.epoch:
+        if is_main_process() and engine.state.best_metric_epoch == engine.state.epoch:
             save_atomically(self.network.state_dict(), self.path)

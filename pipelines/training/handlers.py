@@ -8,7 +8,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from ...transforms.noise_models import derive_seed
+from .processes import process_rank
 
 __all__ = ["EpochSeeding", "ResumableEarlyStop", "TrainingProgress", "ValidationHistory", "WeightAverage"]
+
+NEVER = sys.maxsize  # a patience that no run exhausts
 
 
 class EpochSeeding:
@@ -49,8 +52,7 @@ class EpochSeeding:
 
     def seed_epoch(self, engine: Engine) -> None:
         """Seed everything for the epoch that starts now."""
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        seed = derive_seed("epoch", self.seed, engine.state.epoch, rank)
+        seed = derive_seed("epoch", self.seed, engine.state.epoch, process_rank())
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -118,8 +120,27 @@ class WeightAverage:
 class ResumableEarlyStop(EarlyStopHandler):
     """``monai.handlers.EarlyStopHandler`` whose best score and count are part of a training checkpoint.
 
-    MONAI's own starts counting anew when a run is resumed. Arguments as in the parent class.
+    MONAI's own handler counts from zero again when a run is resumed.
+
+    Args:
+        patience: validations without a better score before training ends; None or 0 never ends it early.
+        score_function: takes the evaluator and returns the score; higher is better.
+        trainer: as in the parent class.
+        min_delta: as in the parent class.
+        cumulative_delta: as in the parent class.
+        epoch_level: as in the parent class.
     """
+
+    def __init__(
+        self,
+        patience: int | None,
+        score_function: Callable[[Engine], float],
+        trainer: Engine | None = None,
+        min_delta: float = 0.0,
+        cumulative_delta: bool = False,
+        epoch_level: bool = True,
+    ) -> None:
+        super().__init__(patience or NEVER, score_function, trainer, min_delta, cumulative_delta, epoch_level)
 
     def state_dict(self) -> dict[str, Any]:
         """The count of validations without a better score, and the best score (None before the first)."""

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which training images an epoch sees."""
+"""The training images that an epoch sees."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["training_sampler"]
 
 
 def training_sampler(
-    items: Sequence[Mapping[str, Any]], num_samples: int, balance_modalities: bool = True, key: str = "modality"
+    items: Sequence[Mapping[str, Any]], num_samples: int, balance_modalities: bool = True, key: str | None = "modality"
 ) -> Sampler[int]:
-    """Draw training images, so many an epoch.
+    """Draw the training images of an epoch.
 
     The draws come from PyTorch's global generator, which
     :class:`~noisewise.pipelines.training.EpochSeeding` seeds for each epoch and process; so it serves multi-process
@@ -24,11 +24,11 @@ def training_sampler(
 
     Args:
         items: the manifest's data list.
-        num_samples: images an epoch.
+        num_samples: how many images are drawn in an epoch.
         balance_modalities: give each modality an equal share, whatever its number of images; False draws uniformly
             over images, without replacement until all have been seen.
-        key: what stands for the modality: another entry of the items, such as ``"kernel"``; items without it share
-            one group.
+        key: the entry of the items that is balanced in place of the modality, such as ``"kernel"``; items without it
+            share one group. None draws uniformly.
 
     Returns:
         A sampler of indices into ``items``.
@@ -40,7 +40,7 @@ def training_sampler(
         raise ValueError("no training images.")
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
-    if not balance_modalities:
+    if not balance_modalities or key is None:
         return RandomSampler(items, num_samples=num_samples)
     counts = Counter(item.get(key) for item in items)
     return WeightedRandomSampler([1.0 / counts[item.get(key)] for item in items], num_samples)

@@ -14,9 +14,12 @@ from monai.transforms import Compose
 from monai.utils import set_determinism
 
 from noisewise.transforms import (
+    NOISE_PROTOCOLS,
     PATTERNS,
     MultiPatternNoise,
     MultiPatternNoised,
+    NoisePlan,
+    NoiseProtocol,
     NoiseRecord,
     RandMultiPatternNoise,
     RandMultiPatternNoised,
@@ -199,12 +202,85 @@ def test_frozen_draw():
     np.testing.assert_allclose(correlated.numpy().ravel(), [0.57506037, 0.67532933, 0.58584136, 0.70466787], rtol=1e-6)
 
 
+# protocol, pattern, noisy values at three places of three equal channels, and of three different ones
+FROZEN = [
+    ("physical", "gaussian", [0.43147561, 0.0813670, 0.53618902], [0.43147561, -0.02141165, 0.31803766]),
+    ("physical", "speckle", [0.13314757, 0.15694687, 0.53626996], [0.13314757, 0.02830579, 0.39613152]),
+    ("published", "gaussian", [0.43147561, 0.12148091, 0.39076486], [0.43147561, -0.02141165, 0.31803766]),
+    ("published", "rician", [0.26560909, 0.40292886, 0.65198833], [0.26560909, 0.36360472, 0.58202821]),
+    ("author_code", "gaussian", [0.10748121, 0.17919165, 0.55644685], [0.10748121, 0.03629908, 0.48371965]),
+    ("author_code", "speckle", [0.09401503, 0.16849607, 0.53782421], [0.09401503, 0.02375609, 0.46217579]),
+]
+
+
+@pytest.mark.parametrize(("protocol", "pattern", "gray", "color"), FROZEN)
+def test_frozen_draws_of_every_protocol(protocol, pattern, gray, color):
+    ramp = torch.linspace(0.1, 0.9, 12).reshape(3, 4)
+    replay = MultiPatternNoise(pattern, 50, 7, protocol)
+    for channels, expected in (([ramp] * 3, gray), ([ramp, ramp**2, 1 - ramp], color)):
+        noisy = replay(torch.stack(channels)).numpy().ravel()
+        np.testing.assert_allclose(noisy[[0, 13, 30]], expected, rtol=1e-5)
+
+
+# What earlier versions wrote: a record with all fields, a plan without `shared`, a record of before there was clipping.
+STORED = [
+    {"pattern": "speckle", "std": 50.0, "seed": 7, "protocol": "physical", "shared": True, "clip": False,
+     "quantize": False},
+    {"pattern": "speckle", "std": 50.0, "seed": 7, "protocol": "physical", "clip": False, "quantize": False},
+    {"pattern": "speckle", "std": 50.0, "seed": 7, "shared": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_stored_dictionaries_of_earlier_versions_replay(stored):
+    image = torch.linspace(0.1, 0.9, 12).reshape(1, 3, 4).repeat(3, 1, 1)
+    item = MultiPatternNoised("image")({"image": image, "noise": stored})
+    np.testing.assert_allclose(item["image"].numpy().ravel()[[0, 13, 30]], FROZEN[1][2], rtol=1e-5)
+    assert item["noise"] == STORED[0]
+
+
+def test_a_plan_leaves_the_channels_to_the_image_and_stays_as_it_is():
+    gray = torch.rand(1, 9, 8).repeat(3, 1, 1)
+    color = torch.rand(3, 9, 8)
+    replay = MultiPatternNoise("gaussian", 25, 1)
+    plan, before = replay.plan, replay.plan.as_dict()
+    replay(gray)
+    assert replay.record == NoiseRecord("gaussian", 25, 1, shared=True)
+    replay(color)
+    assert replay.record == NoiseRecord("gaussian", 25, 1, shared=False)
+    assert replay.plan is plan and plan.as_dict() == before and "shared" not in before
+    for image in (gray, color):
+        record = plan.record_for(image)
+        assert record.as_dict() == {**before, "shared": record.shared} and record.record_for(image) is record
+        assert torch.equal(simulate_noise(image, plan), simulate_noise(image, record))
+    assert plan.record_for(gray, grayscale=False).shared is False
+    item = {"image": gray, "noise": plan.as_dict()}
+    MultiPatternNoised("image")(item)
+    assert item["noise"] == before
+
+
+def test_a_protocol_is_added_in_one_place(monkeypatch):
+    def brighten(clean, std, state):
+        return clean + np.float32(std)
+
+    protocol = NoiseProtocol(
+        "adds a constant", {"gaussian": brighten}, remove_mean=lambda noisy, pattern, std: noisy - std
+    )
+    monkeypatch.setitem(NOISE_PROTOCOLS, "constant", protocol)
+    image = torch.full((3, 4, 4), 0.25)
+    item = MultiPatternNoised("image", "gaussian", 51, 0, protocol="constant")({"image": image})
+    torch.testing.assert_close(item["image"], image + 0.2)
+    assert item["noise"]["protocol"] == "constant" and item["noise"]["shared"] is False
+    with pytest.raises(ValueError, match="'constant' only has gaussian"):
+        NoisePlan("speckle", 51, 0, "constant")
+
+
 def test_patterns_and_stds_are_uniform():
     transform = RandMultiPatternNoise().set_random_state(0)
     draws = []
     for _ in range(4000):
         transform.randomize()
-        draws.append(transform.record)
+        draws.append(transform.plan)
     share = Counter(draw.pattern for draw in draws)["gaussian"] / len(draws)
     assert share == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(4000))
     stds = np.array([draw.std for draw in draws])
@@ -274,6 +350,7 @@ def test_probability_zero_leaves_the_image_clean():
         (lambda: MultiPatternNoise("rician", 1, 0, "author_code"), "author_code"),
         (lambda: RandMultiPatternNoise(std_range=(75, 0)), "std_range"),
         (lambda: RandMultiPatternNoise(protocol="guess"), "protocol must be one of"),
+        (lambda: RandMultiPatternNoise(patterns=["gaussian", "rician"], protocol="author_code"), "got 'rician'"),
         (lambda: RandMultiPatternNoise(patterns=[]), "at least one"),
         (lambda: RandMultiPatternNoised(["a", "b"]), "one key"),
         (lambda: MultiPatternNoised("image", pattern="gaussian"), "together"),

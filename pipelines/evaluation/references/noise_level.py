@@ -12,7 +12,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from ....transforms.noise_models import FULL_SCALE
+from ....transforms.noise_models import FULL_SCALE, NOISE_PROTOCOLS, PATTERNS
 
 __all__ = ["TrueNoiseLeveld", "remove_noise_mean", "speckle_factor", "true_noise_level"]
 
@@ -36,7 +36,8 @@ def true_noise_level(residual: torch.Tensor, record: Mapping[str, Any], grayscal
     Returns:
         The level, 0 or more.
     """
-    if record["pattern"] == "gaussian" and record["protocol"] != "author_code":
+    drawn_by = NOISE_PROTOCOLS[record["protocol"]].patterns[record["pattern"]]
+    if drawn_by is PATTERNS["gaussian"]:
         draws = residual.shape[0] if grayscale and not record["shared"] else 1
         return float(record["std"]) / FULL_SCALE / draws**0.5
     if grayscale:
@@ -44,9 +45,7 @@ def true_noise_level(residual: torch.Tensor, record: Mapping[str, Any], grayscal
     return float(residual.double().square().mean().sqrt())
 
 
-def remove_noise_mean(
-    noisy: np.ndarray | torch.Tensor, record: Mapping[str, Any]
-) -> np.ndarray | torch.Tensor:
+def remove_noise_mean(noisy: np.ndarray | torch.Tensor, record: Mapping[str, Any]) -> np.ndarray | torch.Tensor:
     """Take the known mean of its noise off an image, so that what is left is clean image plus zero-mean noise.
 
     Only the protocol ``author_code`` has such a mean. Its noise u is uniform on [0, s], s = std / 255, on data
@@ -61,12 +60,10 @@ def remove_noise_mean(
     Returns:
         The image without the mean; under the other protocols ``noisy`` itself.
     """
-    if record["protocol"] != "author_code":
+    remove_mean = NOISE_PROTOCOLS[record["protocol"]].remove_mean
+    if remove_mean is None:
         return noisy
-    mean = float(record["std"]) / FULL_SCALE / 2
-    if record["pattern"] == "gaussian":
-        return noisy - mean / 2
-    return ((2 * noisy - 1) / (1 + mean) + 1) / 2
+    return remove_mean(noisy, record["pattern"], float(record["std"]) / FULL_SCALE)
 
 
 def speckle_factor(record: Mapping[str, Any], draws: int = 1) -> tuple[float, float]:
@@ -80,10 +77,8 @@ def speckle_factor(record: Mapping[str, Any], draws: int = 1) -> tuple[float, fl
         s and c: the factor's standard deviation, and the intensity that gets no noise: 0, or 0.5 under
         ``author_code`` (after :func:`remove_noise_mean`).
     """
-    std = float(record["std"]) / FULL_SCALE
-    if record["protocol"] == "author_code":
-        return std / 12**0.5 / (1 + std / 2) / draws**0.5, 0.5
-    return std / draws**0.5, 0.0
+    factor, unchanged = NOISE_PROTOCOLS[record["protocol"]].speckle_factor(float(record["std"]) / FULL_SCALE)
+    return factor / draws**0.5, unchanged
 
 
 class TrueNoiseLeveld(MapTransform):
@@ -115,7 +110,7 @@ class TrueNoiseLeveld(MapTransform):
         for key in self.key_iterator(d):
             residual = torch.as_tensor(d[key]).as_subclass(torch.Tensor)
             record = d[self.record_key]
-            if record["protocol"] == "author_code":
+            if NOISE_PROTOCOLS[record["protocol"]].remove_mean is not None:
                 clean = torch.as_tensor(d[self.clean_key]).as_subclass(torch.Tensor)
                 residual = remove_noise_mean(clean + residual, record) - clean
             level = true_noise_level(residual, record, bool(d.get(self.grayscale_key, False)))

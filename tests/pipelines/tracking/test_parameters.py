@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from noisewise.pipelines.tracking import flatten_parameters
+from noisewise.pipelines.tracking import flatten_parameters, training_parameters
 from noisewise.pipelines.tracking.parameters import names_a_file
 
 # value, whether it may name a file
@@ -57,3 +58,27 @@ def test_nested_parameters_get_dotted_names_and_paths_are_left_out():
 
 def test_values_longer_than_mlflow_takes_are_cut():
     assert len(flatten_parameters({"a": "x" * 10_000})["a"]) == 6000
+
+
+# whether training is on pairs, the protocol of the config, the protocol that is logged
+@pytest.mark.parametrize(
+    ("paired", "protocol", "logged"), [(False, "published", "published"), (True, None, "none, pairs")]
+)
+def test_a_training_is_compared_by_its_settings(paired, protocol, logged):
+    network = torch.nn.Linear(3, 2)
+    settings = {"protocol": protocol, "std_range": [0, 75], "gradient_clip": None}
+    params = training_parameters(network, torch.device("cpu"), "ab" * 32, paired, **settings)
+    assert params == {
+        "network": "Linear",
+        "parameters": 8,
+        "protocol": logged,
+        "std_range": [0, 75],
+        "gradient_clip": None,
+        "initial_weights": "ab" * 8,
+        "device": "cpu",
+    }
+
+
+def test_a_training_without_noise_simulation_gets_no_protocol():
+    params = training_parameters(torch.nn.Linear(1, 1), torch.device("cpu"), paired=True, dose_range=None)
+    assert "protocol" not in params and params["initial_weights"] == ""

@@ -17,6 +17,7 @@ from noisewise.pipelines.training import (
     BestWeights,
     DenoisingEvaluator,
     EpochSeeding,
+    ResumableEarlyStop,
     TrainingCheckpoint,
     TwoStageTrainer,
     WeightAverage,
@@ -305,6 +306,24 @@ def test_sampler_balances_modalities():
     assert sorted(uniform) == list(range(100))
     with pytest.raises(ValueError, match="no training images"):
         training_sampler([], 1)
+
+
+def test_the_sampler_draws_uniformly_without_a_key():
+    items = [{"modality": "ct"}] * 9 + [{"modality": "mri"}]
+    assert sorted(training_sampler(items, 10, key=None)) == list(range(10))
+
+
+@pytest.mark.parametrize("patience", [None, 0])
+def test_without_patience_training_never_ends_early(patience):
+    trainer = Engine(lambda engine, batch: None)
+    handler = ResumableEarlyStop(patience, score_function=lambda engine: 0.0, trainer=trainer)
+    for _ in range(50):
+        handler(trainer)
+    assert not trainer.should_terminate
+    impatient = ResumableEarlyStop(2, score_function=lambda engine: 0.0, trainer=trainer)
+    for _ in range(3):
+        impatient(trainer)
+    assert trainer.should_terminate
 
 
 def test_the_sampler_balances_by_another_key():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from noisewise.pipelines.evaluation import TrueNoiseLeveld, remove_noise_mean, speckle_factor
-from noisewise.transforms import MultiPatternNoised, RepeatGrayscaled
+from noisewise.transforms import NOISE_PROTOCOLS, MultiPatternNoised, NoiseProtocol, RepeatGrayscaled
 
 
 def corrupt(image, pattern, protocol, std=50.0):
@@ -76,6 +76,18 @@ def test_without_its_mean_author_code_noise_leaves_the_mean_where_it_was(pattern
 def test_other_protocols_have_no_mean_to_remove(protocol):
     d = corrupt(torch.rand(1, 20, 20), "speckle", protocol)
     assert remove_noise_mean(d["image"], d["noise"]) is d["image"]
+
+
+def test_the_level_under_a_new_protocol_leaves_its_mean_out(monkeypatch):
+    def shifted(clean, std, state):
+        return clean + np.float32(std) + 0.01 * state.standard_normal(clean.shape).astype(np.float32)
+
+    protocol = NoiseProtocol(
+        "a constant and noise", {"gaussian": shifted}, remove_mean=lambda noisy, _, std: noisy - std
+    )
+    monkeypatch.setitem(NOISE_PROTOCOLS, "constant", protocol)
+    d = corrupt(torch.full((3, 200, 200), 0.5), "gaussian", "constant")
+    assert d["noise_level"].item() == pytest.approx(0.01, rel=0.02)
 
 
 # protocol, channels averaged
