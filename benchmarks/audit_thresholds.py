@@ -37,7 +37,8 @@ from noisewise.pipelines.audit.residual import audit_residual
 from noisewise.pipelines.denoising import Denoiser, RemovedPart
 from noisewise.pipelines.denoising.models import CT_MODEL, DEFAULT_MODEL
 from noisewise.transforms import PHOTONS_PER_MA, LoadMedicalImaged, LowDoseCT, MultiPatternNoise
-from noisewise.transforms.intensity import CT_RANGE, ScaleToUnitRanged
+from noisewise.transforms.intensity import CT_RANGE
+from noisewise.transforms.intensity_dictionary import ScaleToUnitRanged
 
 CONDITIONS = [(pattern, sigma) for pattern in ("gaussian", "speckle") for sigma in (5, 10, 25, 50)]
 DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 0.5, 0.75)]

@@ -49,7 +49,9 @@ def read_sources() -> dict[str, Source]:
         for path in folder.glob("*.py"):
             is_package = path.name == "__init__.py"
             name = package if is_package else f"{package}.{path.stem}"
-            sources[name] = Source(path.read_text(encoding="utf-8"), is_package)
+            # A lazy package lists in __init__.pyi what it imports on first use.
+            listed = path.with_suffix(".pyi") if is_package and path.with_suffix(".pyi").exists() else path
+            sources[name] = Source(listed.read_text(encoding="utf-8"), is_package)
     return sources
 
 
