@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..listing import unknown_name
+
 __all__ = ["bundle_path"]
 
 
@@ -25,5 +27,5 @@ def bundle_path(name: str) -> Path:
     path = root / name
     if not (path / "configs").is_dir():
         known = sorted(folder.name for folder in root.iterdir() if (folder / "configs").is_dir())
-        raise FileNotFoundError(f"no bundle {name!r}; there are {known}.")
+        raise FileNotFoundError(unknown_name("bundle", name, known))
     return path

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..listing import first_lines, first_names
 from ..transforms import ImageReadError, LoadMedicalImage, drop_equal_channels, intensity_range
 from .digest import file_digest
 from .discover import DicomHeader, find_image_files, group_by_series, read_dicom_headers
@@ -42,11 +44,8 @@ class BuildError(ManifestError):
         for problem in problems:
             by_cause.setdefault(problem.cause, []).append(problem.path)
         lines = [f"{os.fspath(root)}: {len(problems)} file(s) cannot be used:"]
-        for cause, paths in list(by_cause.items())[:10]:
-            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-            lines.append(f"  {', '.join(paths[:5])}{more}: {cause}")
-        if len(by_cause) > 10:
-            lines.append(f"  ... and {len(by_cause) - 10} other causes")
+        causes = [f"{first_names(paths, shown=5)}: {cause}" for cause, paths in by_cause.items()]
+        lines.append(textwrap.indent(first_lines(causes, shown=10, rest="other causes"), "  "))
         super().__init__("\n".join(lines))
         self.problems = list(problems)
 

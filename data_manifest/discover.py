@@ -14,14 +14,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from ..transforms.load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
+from ..transforms.file_types import PLAIN_SUFFIXES, is_dicom
 
-__all__ = ["DicomHeader", "find_image_files", "group_by_series", "read_dicom_headers"]
-
-PLAIN_SUFFIXES = PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES
-DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
-# Companions of images that are never DICOM: opening each of them to look for a preamble would cost time.
-OTHER_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".xml", ".md", ".html", ".pdf", ".zip", ".gz")
+__all__ = ["DicomHeader", "find_image_files", "group_by_series", "read_dicom_headers", "series_key"]
 
 # DICOM's Modality tag (0008,0060) and the names used here.
 DICOM_MODALITIES = {
@@ -38,6 +33,7 @@ DICOM_MODALITIES = {
 _TAGS = (
     "Modality",
     "PatientID",
+    "StudyInstanceUID",
     "SeriesInstanceUID",
     "ImagePositionPatient",
     "ImageOrientationPatient",
@@ -52,13 +48,13 @@ class DicomHeader:
     Args:
         modality: our name of the modality; empty when the tag says nothing usable.
         patient_id: as on file; it must never be written anywhere.
-        series: SeriesInstanceUID, or empty.
+        series: equal for the files of one series, see :func:`series_key`; None for a file of no series.
         position: place of the slice along the series' axis, for sorting.
     """
 
     modality: str
     patient_id: str
-    series: str
+    series: tuple | None
     position: float
 
 
@@ -96,20 +92,6 @@ def find_image_files(root: str | os.PathLike, include: str = "*", exclude: str |
     return sorted(found)
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name or its preamble."""
-    name = path.name.lower()
-    if name.endswith(DICOM_SUFFIXES):
-        return True
-    if name.endswith(PLAIN_SUFFIXES + OTHER_SUFFIXES):
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def read_dicom_headers(paths: Iterable[Path], executor: Executor) -> dict[Path, DicomHeader]:
     """Read the headers of those files that are DICOM; unreadable ones are left to the decoder to name."""
     dicoms = [path for path in paths if is_dicom(path)]
@@ -120,17 +102,30 @@ def read_dicom_headers(paths: Iterable[Path], executor: Executor) -> dict[Path, 
 def group_by_series(paths: Iterable[Path], headers: dict[Path, DicomHeader]) -> list[list[Path]]:
     """Put the slices of one DICOM series together, sorted along its axis; every other file stands alone.
 
-    Files of one folder with the same series number are one series, so a folder may hold several.
+    A folder may hold several series.
     """
     groups: dict[tuple, list[Path]] = {}
     for path in paths:
         header = headers.get(path)
-        key = (path.parent, header.series) if header is not None and header.series else (path,)
-        groups.setdefault(key, []).append(path)
+        groups.setdefault((header and header.series) or (path,), []).append(path)
     for group in groups.values():
         if len(group) > 1:
             group.sort(key=lambda path: (headers[path].position, path))
     return list(groups.values())
+
+
+def series_key(path: Path, header: pydicom.Dataset) -> tuple | None:
+    """A key that the files of one DICOM series share: those of one folder, one study and one series number.
+
+    Args:
+        path: the file.
+        header: its data set, with StudyInstanceUID and SeriesInstanceUID.
+
+    Returns:
+        The key; None for a file that names no series.
+    """
+    number = str(header.get("SeriesInstanceUID") or "")
+    return (path.parent, str(header.get("StudyInstanceUID")), number) if number else None
 
 
 def _matches(name: str, below: str, pattern: str) -> bool:
@@ -143,7 +138,7 @@ def _read_header(path: Path) -> DicomHeader | None:
         return DicomHeader(
             modality=DICOM_MODALITIES.get(str(header.get("Modality") or "").upper(), ""),
             patient_id=str(header.get("PatientID") or "").strip(),
-            series=str(header.get("SeriesInstanceUID") or ""),
+            series=series_key(path, header),
             position=_position(header),
         )
     except Exception:

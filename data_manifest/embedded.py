@@ -38,6 +38,7 @@ from PIL import Image
 
 from ..atomic import atomic_path
 from ..transforms import LoadMedicalImage
+from ..transforms.file_types import is_dicom
 from .build import build_manifest
 from .manifest import ManifestError
 
@@ -242,7 +243,7 @@ def _tiles(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def _stored_pixels(path: Path) -> np.ndarray:
     """The stored values, (rows, columns) or (rows, columns, 3)."""
-    if path.suffix != ".dcm":
+    if not is_dicom(path):
         return np.moveaxis(LoadMedicalImage(dtype=None)(path).numpy(), (0, 1, 2), (2, 1, 0)).squeeze()
     dataset = pydicom.dcmread(path)
     pixels = dataset.pixel_array

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..transforms import ImageReadError, LoadMedicalImage
+from ..transforms.file_types import is_dicom
 from ..transforms.intensity import CT_RANGE
 from .ct_pair_pixels import pixel_problem
 from .ct_pairs import CTPair, find_pairs, header_problem, is_placed, same_thickness
 from .ct_series import CTSlice, kernel_class, read_ct_slice
 from .ct_windows import MAYO_SUBJECT
 from .digest import file_digest
-from .discover import find_image_files, is_dicom
+from .discover import find_image_files
 from .manifest import Manifest, ManifestError, ManifestRecord, Problem
 from .subjects import compile_subject_pattern, subject_of
 

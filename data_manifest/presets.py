@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..listing import check_known
 from .manifest import SPLITS, Manifest, ManifestError, ManifestRecord, spread
 from .split import SubjectGroup, choose_by_subject, group_by_subject
 
@@ -64,8 +65,7 @@ def build_preset(
         ManifestError: saying how many images are missing of which modality, or which modality is missing altogether.
     """
     if isinstance(preset, str):
-        if preset not in PRESETS:
-            raise ManifestError(f"there is no preset '{preset}'; there are {', '.join(PRESETS)}.")
+        check_known("preset", preset, PRESETS, ManifestError)
         preset = PRESETS[preset]
     read = [m if isinstance(m, Manifest) else Manifest.read(m) for m in manifests]
     records = [record for manifest in read for record in manifest if record.modality in preset.modalities]

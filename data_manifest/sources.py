@@ -12,6 +12,7 @@ from importlib import resources
 
 import yaml
 
+from ..listing import check_known
 from .manifest import ManifestError
 
 __all__ = ["DataSource", "get_source", "list_sources"]
@@ -89,11 +90,11 @@ def list_sources(modality: str | None = None) -> list[DataSource]:
     Raises:
         ManifestError: when there is none of that modality.
     """
-    found = [source for source in _read().values() if modality is None or source.modality == modality.lower()]
-    if not found:
-        names = ", ".join(sorted({source.modality for source in _read().values()}))
-        raise ManifestError(f"no source of modality '{modality}'; there are {names}.")
-    return found
+    sources = _read().values()
+    if modality is None:
+        return list(sources)
+    check_known("source of modality", modality.lower(), sorted({source.modality for source in sources}), ManifestError)
+    return [source for source in sources if source.modality == modality.lower()]
 
 
 def get_source(name: str) -> DataSource:

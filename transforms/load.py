@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,9 @@ from monai.data import ImageReader, MetaTensor, NibabelReader, PILReader, Pydico
 from monai.transforms import MapTransform, Transform
 from monai.transforms.io.array import switch_endianness
 
-__all__ = ["ImageReadError", "LoadMedicalImage", "LoadMedicalImaged", "drop_equal_channels"]
+from .file_types import DICOM_SUFFIXES, NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES, has_dicom_preamble
 
-PIL_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-TIFF_SUFFIXES = (".tif", ".tiff")
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
+__all__ = ["ImageReadError", "LoadMedicalImage", "LoadMedicalImaged", "drop_equal_channels"]
 
 
 class ImageReadError(ValueError):
@@ -170,14 +167,9 @@ def _reader_for(path: str) -> ImageReader:
         return TiffReader()
     if name.endswith(NIFTI_SUFFIXES):
         return NibabelReader()
-    if os.path.isdir(path) or name.endswith((".dcm", ".ima", ".dicom")) or _has_dicom_preamble(path):
+    if os.path.isdir(path) or name.endswith(DICOM_SUFFIXES) or has_dicom_preamble(path):
         return PydicomReader()
     raise ImageReadError(path, "not a PNG, JPEG, BMP, TIFF, NIfTI or DICOM file.")
-
-
-def _has_dicom_preamble(path: str) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _expand_palette(image: Any) -> Any:

@@ -65,7 +65,7 @@ class RandMultiPatternNoised(RandomizableTransform, MapTransform):
         residual_key: where the residual goes: noisy minus clean, after clipping where clipping is on.
         record_key: where the record goes, a dictionary that :class:`MultiPatternNoised` replays.
         grayscale_key: where the item says whether it is grey
-            (:class:`~noisewise.transforms.intensity_dictionary.RepeatGrayscaled` writes it); without it channels are compared.
+            (:class:`~noisewise.transforms.RepeatGrayscaled` writes it); without it channels are compared.
 
     Raises:
         ValueError: when an argument is not one of its choices or out of range.

@@ -19,11 +19,10 @@ from monai.utils import convert_data_type
 from PIL import ExifTags, Image
 
 from ..atomic import atomic_path
-from .load import NIFTI_SUFFIXES, PIL_SUFFIXES, TIFF_SUFFIXES
+from .file_types import NIFTI_SUFFIXES, PIL_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXES, split_suffix
 
 __all__ = ["SaveDenoisedd", "denoised_path", "save_like_input", "write_nifti"]
 
-DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 NIFTI_MILLIMETRES = 2
 TIFF_ORIENTATION = 274
 
@@ -53,7 +52,7 @@ def denoised_path(
     below = Path()
     if root_dir is not None and source.is_relative_to(os.path.abspath(root_dir)):
         below = source.relative_to(os.path.abspath(root_dir)).parent
-    stem, suffix = _split_suffix(source)
+    stem, suffix = (source.name, "") if source.is_dir() else split_suffix(source.name)
     if suffix.endswith(PIL_SUFFIXES):
         extension = ".png"
     elif suffix.endswith(TIFF_SUFFIXES):
@@ -87,7 +86,7 @@ def save_like_input(
     """
     path = Path(path)
     family = denoised_path(meta["filename_or_obj"], "").name.lower()
-    writers = {(".png",): _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
+    writers = {PNG_SUFFIXES: _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
     suffixes, write = next(item for item in writers.items() if family.endswith(item[0]))
     if not path.name.lower().endswith(suffixes):
         raise ValueError(f"{path}: what came from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
@@ -166,16 +165,6 @@ class SaveDenoisedd(MapTransform):
             d[self.path_key] = str(save_like_input(d[key], meta, path, self.overwrite))
             logger.debug("%s -> %s", source, path)
         return d
-
-
-def _split_suffix(source: Path) -> tuple[str, str]:
-    """Only known suffixes are cut off: DICOM files are often named by a number with dots."""
-    name = source.name
-    if not source.is_dir():
-        for suffix in sorted(PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES + DICOM_SUFFIXES, key=len, reverse=True):
-            if name.lower().endswith(suffix) and len(name) > len(suffix):
-                return name[: -len(suffix)], suffix
-    return name, ""
 
 
 def _to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data_manifest.discover import find_image_files, group_by_series, read_dicom_headers
+from ...listing import first_lines
 from ...transforms import denoised_path
 from ...transforms.intensity import negative_cause, negative_share
 
@@ -97,8 +98,7 @@ def check_inference_items(
         if cause is not None:
             problems.append(f"{item['image']}: {cause}")
     if problems:
-        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise ValueError("the images cannot be denoised:\n" + "\n".join(problems[:SHOWN]) + more)
+        raise ValueError(f"the images cannot be denoised:\n{first_lines(problems, SHOWN)}")
 
 
 def _all_images(root: Path, output_dir: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from monai.bundle import run as bundle_run
 from monai.bundle.utils import ID_REF_KEY, ID_SEP_KEY
 
 from ...data_manifest import Manifest, verify_manifest
+from ...listing import first_lines
 
 __all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise_errors", "config_files"]
 
@@ -153,8 +154,7 @@ def check_training_data(
     together = Manifest([*chosen["train"], *val_records], manifest.path)
     problems += [problem for problem in verify_manifest(together, decode=False) if problem.kind == "leak"]
     if problems:
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"{manifest.name}: the data cannot be used:\n" + "\n".join(map(str, problems[:10])) + more)
+        raise ValueError(f"{manifest.name}: the data cannot be used:\n{first_lines(problems, shown=10)}")
 
 
 def _all_options(argv: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -16,6 +16,8 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+from ...listing import first_names
 
 __all__ = ["WeightsError", "load_weights"]
 
@@ -89,7 +91,9 @@ def _state_dict(loaded: Any, path: str | os.PathLike) -> dict[str, torch.Tensor]
                 loaded = loaded[key]
                 break
     if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-        holds = f"the keys {_first(loaded)}" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
+        holds = (
+            f"the keys {first_names(loaded, SHOWN)}" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
+        )
         raise WeightsError(
             path,
             f"holds {holds}, no state_dict; expected one, alone or under {' or '.join(map(repr, CHECKPOINT_KEYS))}.",
@@ -110,15 +114,9 @@ def _check(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], p
     ]
     for what, names in (("missing", missing), ("unknown", unknown), ("wrong shape", shapes)):
         if names:
-            faults.append(f"{what}: {_first(names)}")
+            faults.append(f"{what}: {first_names(names, SHOWN)}")
     if faults:
         raise WeightsError(path, f"the weights do not fit the network; {'; '.join(faults)}.")
     broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
-        raise WeightsError(path, f"the weights hold NaN or infinite values: {_first(broken)}.")
-
-
-def _first(names: Iterable[Any]) -> str:
-    names = [str(name) for name in names]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+        raise WeightsError(path, f"the weights hold NaN or infinite values: {first_names(broken, SHOWN)}.")

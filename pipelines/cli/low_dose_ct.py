@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...listing import check_known
 from ..denoising.settings import CT_MODEL, DEFAULT_MODEL
 from .console import fail_if_any, say, user_errors
 from .options import OnlyOption, OutputOption, SplitOption
@@ -179,9 +180,7 @@ def _chosen(only: list[str] | None, bm3d: bool) -> ComparedDenoisers:
 
     methods = study_methods()
     known = [*FOLD_REFERENCES, *READY, *(method.name for method in methods)]
-    unknown = sorted(set(only or ()) - set(known))
-    if unknown:
-        raise ValueError(f"no method {', '.join(unknown)}; there are {', '.join(known)}.")
+    check_known("method", only or (), known)
     wanted = [name for name in only or known if bm3d or name != "bm3d"]
     denoisers = {}
     for name in (name for name in READY if name in wanted):

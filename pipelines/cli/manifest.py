@@ -17,12 +17,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from ...listing import first_lines
 from .console import fail, user_errors
 
 if TYPE_CHECKING:
     from ...data_manifest import Manifest, Problem
 
 __all__ = ["app"]
+
+SHOWN = 20
 
 app = typer.Typer(no_args_is_help=True, help="Manifests: which images there are, and which split each is in.")
 console = Console()
@@ -287,11 +290,9 @@ def _print_problems(problems: list[Problem], title: str, everything: bool = Fals
     if not problems:
         return
     console.print(f"{title}: {len(problems)}", highlight=False)
-    for problem in problems if everything else problems[:20]:
-        # One line a problem, unwrapped: it is read by grep as often as by eyes.
-        console.print(f"[yellow]{problem.kind}[/yellow] {escape(f'{problem.path}: {problem.cause}')}", soft_wrap=True)
-    if not everything and len(problems) > 20:
-        console.print(f"... and {len(problems) - 20} more")
+    lines = [f"[yellow]{each.kind}[/yellow] {escape(f'{each.path}: {each.cause}')}" for each in problems]
+    # One line a problem, unwrapped: it is read by grep as often as by eyes.
+    console.print(first_lines(lines, len(lines) if everything else SHOWN), soft_wrap=True)
 
 
 def _print_counts(manifest: Manifest) -> None:

@@ -12,15 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..audit.residual import audit_residual, summarize_audits
-from ..formats.dicom import read_dicom
 from ..formats.registry import read_stack
 from ..formats.stack import Derivation, FormatError, ImageStack
 from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
 from .models import is_ct_model
-from .noise_map import write_noise_map
 from .settings import DenoisingSettings
 from .sources import Source
 
@@ -239,6 +236,8 @@ def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRe
     try:
         stack.write(stack, denoised.slices, list(source.outputs))
         if source.noise_map is not None:
+            from .noise_map import write_noise_map
+
             write_noise_map(stack, denoised.removed, source.noise_map)
         if settings.audit:
             by_kernel = (settings.modality or stack.modality) == "ct" or is_ct_model(record.model)
@@ -269,6 +268,9 @@ def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
 
 def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     """The audit of all slices, summed up, and the picture of the one with the most to look at."""
+    # The libraries of the audit, as those of each format, take long to import.
+    from ..audit.residual import audit_residual, summarize_audits
+
     stack, source = denoised.loaded.stack, denoised.loaded.source
     frozen = [None] * len(denoised.slices) if stack.frozen is None else stack.frozen
     audits = [
@@ -281,7 +283,6 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     worst = summary["worst_slice"]
     shown = max(range(len(audits)), key=lambda index: audits[index].std) if worst is None else worst
     if source.picture is not None:
-        # Drawing needs matplotlib, which takes long to import.
         from ..audit.picture import audit_picture
 
         noisy, removed = stack.real(shown), denoised.removed[shown]
@@ -322,5 +323,7 @@ def _read_together(
     paths: Sequence[Path], kind: str, settings: DenoisingSettings, allow_gaps: bool = False
 ) -> ImageStack:
     if kind == "dicom":
+        from ..formats.dicom import read_dicom
+
         return read_dicom(paths, allow_gaps)
     return read_stack(paths[0], settings.slice_axis)

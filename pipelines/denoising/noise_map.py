@@ -11,14 +11,13 @@ import numpy as np
 import tifffile
 
 from ...atomic import atomic_path
+from ...transforms.file_types import NIFTI_SUFFIXES
 from ..formats.checks import writing
 from ..formats.registry import suffix_of
 from ..formats.stack import ImageStack
 from ..formats.volume import volume_of
 
 __all__ = ["write_noise_map"]
-
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 
 def write_noise_map(stack: ImageStack, removed: np.ndarray, path: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...listing import first_names
 from ..engines.base import EngineError
 from ..formats.quiet import quiet_libraries
 from ..formats.stack import FormatError, ImageStack
@@ -94,9 +95,8 @@ def check_outputs(sources: Iterable[Source], ledger: Ledger | None, overwrite: b
         else:
             there += ledger.foreign(source)
     if there:
-        more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
         verb = "exists already" if len(there) == 1 else "exist already"
-        raise OutputExistsError(f"{', '.join(map(str, there[:SHOWN]))}{more}: {verb}; pass --overwrite to replace.")
+        raise OutputExistsError(f"{first_names(there, SHOWN)}: {verb}; pass --overwrite to replace.")
 
 
 def run_sources(

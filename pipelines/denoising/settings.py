@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...listing import check_known
 from ..engines.base import ENGINES, PRECISIONS, EngineError
 from ..moved import renamed
 
@@ -69,10 +70,8 @@ class DenoisingSettings:
         for name, convert in (("model", os.fspath), ("config", os.fspath), ("device", str), ("intensity_range", tuple)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, convert(getattr(self, name)))
-        if self.engine not in ENGINES:
-            raise EngineError(f"no engine {self.engine!r}; there are {', '.join(ENGINES)}.")
-        if self.precision not in PRECISIONS:
-            raise EngineError(f"no precision {self.precision!r}; there are {', '.join(PRECISIONS)}.")
+        check_known("engine", self.engine, ENGINES, EngineError)
+        check_known("precision", self.precision, PRECISIONS, EngineError)
         if self.tile_size is not None and self.tile_size < 1:
             raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
         if not 0.0 <= self.strength <= 1.0:

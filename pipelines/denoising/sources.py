@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ...data_manifest.discover import DICOM_SUFFIXES, is_dicom
-from ..formats.dicom import group_dicom
-from ..formats.quiet import quiet_libraries
+from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
 
 __all__ = ["LEDGER_FOLDER", "Found", "Source", "SourceError", "find_sources"]
@@ -147,6 +145,10 @@ def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
 
 
 def _find_in_folder(source: Path, output: Path) -> Found:
+    # The libraries that read DICOM take long to import.
+    from ..formats.dicom import group_dicom
+    from ..formats.quiet import quiet_libraries
+
     if output.exists() and not output.is_dir():
         raise SourceError(f"{output}: is a file, and {source} a folder; give a folder for its results.")
     real_source, real_output = os.path.realpath(source), os.path.realpath(output)
@@ -243,9 +245,7 @@ def _with_extras(found: Found, noise_map: bool, audit: bool) -> list[Source]:
 def _beside(source: Source, ending: str, extension: str | None = None, keep_suffix: bool = False) -> Path:
     """A name made of the first output's."""
     first = min(source.outputs)
-    # DICOM files are often named by numbers with dots, which are no suffixes.
-    suffix = suffix_of(first) or next((each for each in DICOM_SUFFIXES if first.name.lower().endswith(each)), "")
-    stem = first.name[: len(first.name) - len(suffix)]
+    stem, suffix = split_suffix(first.name, SUFFIXES + DICOM_SUFFIXES)
     if keep_suffix:
         stem += suffix.replace(".", "_")
     if extension is None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import torch
 from torch import nn
 
+from ...listing import check_known
 from .base import ENGINES, PRECISIONS, Engine, EngineError
 from .onnx_engine import ONNXRuntimeEngine
 from .openvino_engine import OpenVINOEngine
@@ -39,10 +40,8 @@ def load_engine(
     Raises:
         EngineError: when the engine or precision is unknown, not installed, or cannot run on the device.
     """
-    if engine not in ENGINES:
-        raise EngineError(f"no engine {engine!r}; there are {', '.join(ENGINES)}.")
-    if precision not in PRECISIONS[1:]:
-        raise EngineError(f"no precision {precision!r}; there are {', '.join(PRECISIONS[1:])}.")
+    check_known("engine", engine, ENGINES, EngineError)
+    check_known("precision", precision, PRECISIONS[1:], EngineError)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if engine == "auto":
         if device.type == "cpu" and hasattr(network, "receptive_radius"):

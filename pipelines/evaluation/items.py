@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...data_manifest import Manifest, verify_manifest
+from ...listing import first_lines
 
 __all__ = ["evaluation_items"]
 
@@ -54,6 +55,5 @@ def evaluation_items(
         if record.target
     ]
     if problems:
-        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise ValueError(f"{manifest}: images that cannot be evaluated:\n" + "\n".join(problems[:SHOWN]) + more)
+        raise ValueError(f"{manifest}: images that cannot be evaluated:\n{first_lines(problems, SHOWN)}")
     return chosen.datalist()

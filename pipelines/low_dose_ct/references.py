@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ...listing import check_known
 from ...transforms.intensity import CT_RANGE
 from .noise_power import residual_noise_std
 from .regions import flat_regions
@@ -33,8 +34,7 @@ def fit_reference(name: str, pairs: Pairs) -> Denoiser:
         ValueError: when the name is unknown, or the fold holds no pair of this kernel for a filter that is fitted.
         ImportError: when BM3D is asked for and not installed.
     """
-    if name not in FOLD_REFERENCES:
-        raise ValueError(f"no reference {name!r}; there are {', '.join(FOLD_REFERENCES)}.")
+    check_known("reference", name, FOLD_REFERENCES)
     return FOLD_REFERENCES[name](pairs)
 
 

@@ -20,6 +20,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from ...listing import unknown_name
 from .denoising_task import DenoisingTask, trained_bundles
 from .noisiest_first import NoisiestFirst
 from .refusals import install_refusals, require_plain_name
@@ -170,7 +171,7 @@ class DenoisingApp(MONAILabelApp):
     @staticmethod
     def _require(what: str, name: Any, known: Mapping[str, Any]) -> None:
         if name not in known:
-            raise HTTPException(404, f"no {what} {name!r}; there are {', '.join(sorted(known))}.")
+            raise HTTPException(404, unknown_name(what, [name], sorted(known)))
 
     def _locate(self, image: str, datastore: Datastore) -> str:
         """The path of an image: one of the datastore's, or one below a folder that the server serves."""

@@ -17,7 +17,7 @@ from monai.data import MetaTensor
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from ...bundles import bundle_path
-from ...transforms.load import NIFTI_SUFFIXES
+from ...transforms.file_types import NIFTI_SUFFIXES
 from ...transforms.save import write_nifti
 from ..denoising import load_model
 from ..denoising.settings import DenoisingSettings

@@ -10,12 +10,9 @@ from pathlib import Path
 
 from monailabel.datastore.local import LocalDatastore
 
-from ...data_manifest.discover import DICOM_SUFFIXES, PLAIN_SUFFIXES, is_dicom
+from ...transforms.file_types import PLAIN_SUFFIXES, is_dicom, split_suffix
 
 __all__ = ["StudiesDatastore", "is_image"]
-
-# Longest first: .nii.gz before .gz.
-SUFFIXES = sorted(PLAIN_SUFFIXES + DICOM_SUFFIXES, key=len, reverse=True)
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +39,9 @@ class StudiesDatastore(LocalDatastore):
     def _to_id(self, file: str) -> tuple[str, str]:
         """The id and the suffix; what is no known suffix is part of the name, as in ``1.2.840.113619``."""
         path = Path(self._datastore.image_path(), file)
-        suffix = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), "")
+        stem, suffix = split_suffix(file)
         if suffix and not path.is_dir():
-            return file[: -len(suffix)], file[-len(suffix) :]
+            return stem, file[len(stem) :]
         return (file, "") if path.exists() else super()._to_id(file)
 
 

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from ...bundles import bundle_path
+from ...listing import check_known
 from ..bundle.config import network_from_config
 
 __all__ = ["REINTERPRETED", "STANDINGS", "Method", "MethodError", "choose_methods", "read_methods"]
@@ -99,9 +100,7 @@ def choose_methods(methods: Sequence[Method], only: Sequence[str] | None) -> lis
         MethodError: when a name is unknown; the message lists those that are known.
     """
     known = [method.name for method in methods]
-    unknown = [name for name in only or () if name not in known]
-    if unknown:
-        raise MethodError(f"no method {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    check_known("method", only or (), known, MethodError)
     return [method for method in methods if not only or method.name in only]
 
 

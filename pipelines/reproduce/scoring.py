@@ -13,6 +13,7 @@ from pathlib import Path
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
+from ...listing import check_known
 from ..bundle.config import root_cause
 from ..evaluation import REFERENCES, EvaluationSettings, reference_methods
 from ..evaluation.run import ScoredNetwork, evaluate_into
@@ -70,9 +71,7 @@ def score_methods(
     """
     references = list(dict.fromkeys([*TABLE_REFERENCES, *REFERENCES]))
     known = [*references, *(method.name for method in methods), *SHIPPED]
-    unknown = [name for name in only or () if name not in known]
-    if unknown:
-        raise MethodError(f"no method {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    check_known("method", only or (), known, MethodError)
     folder = scores_folder(output, settings.protocol)
     _check_setup(folder, settings, manifest)
     tasks: dict[str, Callable[[], ScoredNetwork | str]] = {

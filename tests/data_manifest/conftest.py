@@ -60,7 +60,8 @@ def write_dicom():
         path.parent.mkdir(parents=True, exist_ok=True)
         meta = pydicom.dataset.FileMetaDataset()
         meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
+        # Not by chance: the checksum of a file must not hold a number that a test looks for.
+        meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[*path.parts[-2:], patient, series])
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data = pydicom.dataset.FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID

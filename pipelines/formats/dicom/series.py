@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from ....data_manifest.discover import series_key
 from ..stack import FormatError
 from .file import read_dataset
 from .geometry import Plane, plane_of
@@ -109,11 +110,10 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
 
 
 def _series_key(path: Path, header: Dataset) -> tuple:
-    plane, number = plane_of(header), str(header.get("SeriesInstanceUID") or "")
+    plane, key = plane_of(header), series_key(path, header)
     sectional = plane.is_placed or header.get("Modality") in SECTIONAL
-    if not number or not sectional or frame_count(header) > 1:
+    if key is None or not sectional or frame_count(header) > 1:
         return (path,)
-    key = (path.parent, str(header.get("StudyInstanceUID")), number)
     if "LOCALIZER" in (header.get("ImageType") or ()):
         return (*key, header.get("Rows"), header.get("Columns"), plane.pixel_spacing, _direction(plane))
     return key

@@ -1,0 +1,85 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which files are images: the suffixes of each format, and DICOM's preamble."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = [
+    "BMP_SUFFIXES",
+    "DICOM_SUFFIXES",
+    "JPEG_SUFFIXES",
+    "METAIMAGE_SUFFIXES",
+    "NIFTI_SUFFIXES",
+    "NRRD_SUFFIXES",
+    "PIL_SUFFIXES",
+    "PLAIN_SUFFIXES",
+    "PNG_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "has_dicom_preamble",
+    "is_dicom",
+    "split_suffix",
+]
+
+PNG_SUFFIXES = (".png",)
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+BMP_SUFFIXES = (".bmp",)
+PIL_SUFFIXES = PNG_SUFFIXES + JPEG_SUFFIXES + BMP_SUFFIXES
+TIFF_SUFFIXES = (".tif", ".tiff")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+# The data of .mhd and .nhdr lie in a second file, which is never read by itself.
+METAIMAGE_SUFFIXES = (".mha", ".mhd")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+# What LoadMedicalImage reads besides DICOM.
+PLAIN_SUFFIXES = PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES
+# Companions of images that are never DICOM: opening each of them to look for a preamble would cost time.
+OTHER_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".xml", ".md", ".html", ".pdf", ".zip", ".gz")
+
+
+def is_dicom(path: str | os.PathLike) -> bool:
+    """Whether a file is DICOM by its name, or by its preamble where the name says nothing.
+
+    Args:
+        path: a file; one that cannot be opened is not DICOM.
+    """
+    name = os.fspath(path).lower()
+    if name.endswith(DICOM_SUFFIXES):
+        return True
+    if name.endswith(PLAIN_SUFFIXES + OTHER_SUFFIXES):
+        return False
+    try:
+        return has_dicom_preamble(path)
+    except OSError:
+        return False
+
+
+def has_dicom_preamble(path: str | os.PathLike) -> bool:
+    """Whether a file begins as DICOM files do, whatever its name says.
+
+    Raises:
+        OSError: when the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def split_suffix(name: str, suffixes: tuple[str, ...] = PLAIN_SUFFIXES + DICOM_SUFFIXES) -> tuple[str, str]:
+    """Split a file's name before its suffix, if that is a known one.
+
+    DICOM files are often named by numbers with dots, which are not suffixes.
+
+    Args:
+        name: of the file, without its folder.
+        suffixes: those that are known; upper and lower case are the same.
+
+    Returns:
+        The stem and the suffix in lower case; the whole name and ``""`` where no suffix is known or nothing precedes
+        it.
+    """
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], suffix
+    return name, ""
