@@ -49,7 +49,7 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
     except Exception as error:
         raise ValueError(f"{path}: 'network_def': {root_cause(error)}") from None
     if not isinstance(network, nn.Module):
-        raise ValueError(f"{path}: 'network_def' is no network but a {type(network).__name__}.")
+        raise ValueError(f"{path}: 'network_def' is not a network but a {type(network).__name__}.")
     return network
 
 
