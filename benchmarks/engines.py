@@ -53,7 +53,7 @@ from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE
 from noisewise.pipelines.engines.load import load_engine
-from noisewise.pipelines.engines.torch_engine import grey_network
+from noisewise.pipelines.engines.torch_engine import gray_network
 
 Run = Callable[[np.ndarray], np.ndarray]
 ENGINES = ("torch", "openvino", "onnxruntime")
@@ -85,7 +85,7 @@ def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple
     """An engine; on request over the plain graph, or compiled for one shape as for a long series."""
     engine = load_engine(network, name, "float32", "cpu")
     if plain:
-        engine.networks = {3: as_written(network), 1: as_written(grey_network(network))}
+        engine.networks = {3: as_written(network), 1: as_written(gray_network(network))}
     if shape is not None:
         engine._last_shape, engine._calls_alike = shape, MOST_CALLS_ALIKE
     return engine
@@ -93,7 +93,7 @@ def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple
 
 def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str, Callable[[], Run]]:
     """What is measured: by name, what makes it. What cannot run here raises an ``EngineError`` that says why."""
-    folded = network if shape[1] == 3 else grey_network(network)
+    folded = network if shape[1] == 3 else gray_network(network)
     fast = fast_inference_network(folded)
 
     def bfloat16(name: str) -> Run:
@@ -168,7 +168,7 @@ def compare(
     median = {key: statistics.median(each[1:]) for key, each in times.items()}
     peak = {dtype: max(2 * key[1] ** 3 / median[key] for key in products if key[0] is dtype) for dtype in dtypes}
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        as_written(network if channels == 3 else grey_network(network))(torch.from_numpy(images))
+        as_written(network if channels == 3 else gray_network(network))(torch.from_numpy(images))
     work = counter.get_total_flops()
 
     print(f"\n{height} x {width} x {channels}: {work / 1e9:.1f} GFLOP; matrix products reach "

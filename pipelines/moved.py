@@ -43,11 +43,11 @@ class _MovedModules(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         old, new = module.__name__, self.names[module.__name__]
         warnings.warn(f"{old} is now {new}; the old name will be removed.", DeprecationWarning, stacklevel=2)
-        # Python takes what stands here after a module was loaded: both names mean the same module.
+        # After loading a module, Python takes the entry of this dictionary: both names give the same module.
         sys.modules[old] = import_module(new)
 
 
-# The last finder: asked only for what is nowhere else.
+# The last finder is asked only for modules that no other finder knows.
 sys.meta_path.append(_MovedModules(__package__, MOVED))
 
 

@@ -31,8 +31,9 @@ def user_errors(
 ) -> Iterator[None]:
     """End the command with one line for an error that its user can correct, and for Ctrl-C.
 
-    These are a ``ValueError``, ``OSError`` or ``ImportError``, and what caused an error in a MONAI config. The
-    environment variable ``NOISEWISE_TRACEBACK`` shows the traceback instead. All other errors are bugs and are raised.
+    These are ``ValueError``, ``OSError`` and ``ImportError``, also as the cause of an error of MONAI's config parser.
+    The environment variable ``NOISEWISE_TRACEBACK`` shows the traceback instead. All other errors are bugs and are
+    raised.
 
     Args:
         others: more types of errors that a user can correct.
@@ -78,7 +79,7 @@ def fail(message: str, status: int = FAILED, prefix: str = "error: ") -> None:
     """End the command with an error message.
 
     Args:
-        message: says what is wrong and what helps.
+        message: names the cause and the remedy.
         status: exit status.
         prefix: begins the line.
 
@@ -97,7 +98,7 @@ def fail_if_any(results: Sequence[Result], cause: str) -> None:
 
 
 def printable(text: object) -> str:
-    """The text with escapes for what is not text: file names may hold any bytes."""
+    """The text with escapes for bytes that are not text, which file names may hold."""
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 

@@ -32,13 +32,13 @@ def denoise(
         Path, typer.Argument(metavar="INPUT", help="An image, a DICOM series' folder, or a tree of folders.")
     ],
     output_path: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="A file for a file, a folder for a folder: names are kept.")
+        str, typer.Argument(metavar="OUTPUT", help="A file for a file, a folder for a folder; file names are kept.")
     ],
     model: Annotated[
         str,
         typer.Option(
             help="A bundle's name (NAME:commercial for its weights without non-commercial images), a bundle's folder "
-            "or a weights file; auto takes the CT model for CT where there is one, and the multimodal model otherwise."
+            "or a weights file; auto takes the CT model for CT if it is there, and the multimodal model otherwise."
         ),
     ] = "auto",
     config: Annotated[
@@ -48,9 +48,7 @@ def denoise(
     engine: Annotated[str, typer.Option(help=f"{', '.join(ENGINES)}; auto is the fastest installed.")] = "auto",
     precision: Annotated[
         str,
-        typer.Option(
-            help=f"{', '.join(PRECISIONS)}; auto is bfloat16 for 8-bit images where the device has it natively."
-        ),
+        typer.Option(help=f"{', '.join(PRECISIONS)}; auto is bfloat16 for 8-bit images if the device has it natively."),
     ] = "auto",
     strength: Annotated[float, typer.Option(help="0 copies the input, 1 denoises fully.", min=0.0, max=1.0)] = 1.0,
     tile_size: Annotated[
@@ -59,16 +57,19 @@ def denoise(
     memory: Annotated[
         str, typer.Option(help="Working memory beyond the images, such as 512M or 4G; larger images are tiled.")
     ] = f"{DEFAULT_MEMORY // 2**30}G",
-    modality: Annotated[str | None, typer.Option(help="What the files do not say: ct for Hounsfield units.")] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Modality, if the files do not state it: ct for Hounsfield units.")
+    ] = None,
     intensity_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Values that stand for black and white, in the images' own unit."),
+        typer.Option(metavar="LOW HIGH", help="Values that stand for black and white, in the unit of the images."),
     ] = None,
     slice_axis: Annotated[
-        int | None, typer.Option(help="Axis along which volumes are cut; the coarsest by default.", min=0, max=2)
+        int | None,
+        typer.Option(help="Axis along which volumes are cut into slices; by default the coarsest.", min=0, max=2),
     ] = None,
     noise_map: Annotated[
-        bool, typer.Option("--noise-map", help="Write what was removed as well: <name>_removed, float32.")
+        bool, typer.Option("--noise-map", help="Also write the removed noise: <name>_removed, float32.")
     ] = False,
     audit: Annotated[
         bool,
@@ -77,22 +78,24 @@ def denoise(
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist, and results of other settings.")
+        bool, typer.Option("--overwrite", help="Replace existing files and results of other settings.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(help="Threads that read, and as many that write, beside the denoising.", min=1)
+        int, typer.Option(help="Number of threads that read, and of threads that write, beside the denoising.", min=1)
     ] = 1,
     cluster: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers see the same paths.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Name the files that are no images.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the images and their results without denoising.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Name the files that are not images.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print warnings and failures only.")] = False,
 ) -> None:
-    """Denoise an image, a DICOM series or a tree of folders; all but the pixels stays as it was.
+    """Denoise an image, a DICOM series or a tree of folders; everything but the pixels stays the same.
 
-    A folder's run that was stopped goes on with the same command: OUTPUT/.noisewise/ledger.jsonl knows what is done.
-    No file that is not a result of it is ever replaced without --overwrite.
+    The same command resumes a run over a folder that was stopped, by the record in OUTPUT/.noisewise/ledger.jsonl.
+    Without --overwrite, only results of this command are ever replaced.
     """
     out, errors = Console(quiet=quiet), Console(stderr=True)
     with user_errors(status=USAGE, prefix="", interrupted=STOPPED):
@@ -136,7 +139,7 @@ def denoise(
 
 
 def _runner(workers: int, cluster: str | None) -> Callable[..., list[Outcome]]:
-    """What denoises the sources: threads of this process, or the workers of a cluster."""
+    """The function that denoises the sources, in this process or on a cluster."""
     if cluster is None:
         from ..denoising.run import run_sources
 

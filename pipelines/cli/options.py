@@ -18,5 +18,5 @@ NoiseSeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", mi
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder of all results; an interrupted run resumes from it.")]
 BM3DOption = Annotated[
-    bool, typer.Option(help="Also score BM3D, which is told the true noise level (non-commercial license).")
+    bool, typer.Option(help="Also score BM3D with the true noise level (non-commercial license).")
 ]

@@ -74,7 +74,7 @@ class RunDisplay(Observer):
             say_error(f"{path}: {cause}", console=self.errors)
 
     def summary(self, found: Found) -> Table:
-        """What became of everything, in one table."""
+        """All outcomes in one table."""
         states = Counter(outcome.state for outcome in self.outcomes)
         table = Table(show_header=False)
         table.add_row("done", str(states["done"]))
@@ -83,7 +83,7 @@ class RunDisplay(Observer):
         if states["left"]:
             table.add_row("left, for lack of space", str(states["left"]))
         if found.no_images:
-            table.add_row("no images", str(len(found.no_images)))
+            table.add_row("not images", str(len(found.no_images)))
         table.add_row("seconds", f"{self.seconds:.1f}")
         records = [outcome.record for outcome in self.outcomes if outcome.record is not None]
         if records:
@@ -103,7 +103,7 @@ def _removed(records: list[dict[str, Any]]) -> str:
 
 
 def say_found(found: Found, out: Console, verbose: bool) -> None:
-    """Say what is left out.
+    """Print which folders and files are left out.
 
     Args:
         found: the sources.
@@ -111,10 +111,10 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
         verbose: whether to name each file that is not an image.
     """
     for folder in found.excluded:
-        say(f"{folder}: holds results, left out", console=out)
+        say(f"{folder}: left out, because it holds results", console=out)
     if found.no_images:
         count = len(found.no_images)
-        say("1 file is no image" if count == 1 else f"{count} files are no images", console=out)
+        say("1 file is not an image" if count == 1 else f"{count} files are not images", console=out)
     for path, cause in found.no_images.items() if verbose else ():
         say(f"{path}: {cause}", console=out)
 
@@ -125,7 +125,7 @@ def plan_table(found: Found) -> Table:
     Args:
         found: the sources.
     """
-    table = Table(title="what would be done")
+    table = Table(title="images to denoise")
     for column in ("source", "format", "files", "MB", "output"):
         table.add_column(column, justify="right" if column in ("files", "MB") else "left", overflow="fold")
     for source in found.sources:

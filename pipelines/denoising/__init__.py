@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising with trained weights: arrays, MONAI pipelines, engines and the audit of what was removed."""
+"""Denoising with trained weights: arrays, MONAI pipelines, engines and the audit of the removed noise."""
 
 import lazy_loader
 

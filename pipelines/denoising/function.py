@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``noisewise.denoise``: an array in, the same array denoised out."""
+"""``noisewise.denoise``: denoise an array."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ def denoise(
 ) -> ArrayT:
     """Denoise an image or a stack of images.
 
-    Values outside the intensity range pass through unshifted. The weights are loaded on the first call only.
+    Values outside the intensity range keep their distance from it. The weights are loaded once, on the first call.
 
     Args:
-        array: numpy array or torch tensor: ``(H, W)``, ``(H, W, 3)``, a stack ``(N, H, W)`` (slices along the first
-            axis, one intensity range for all) or ``(N, H, W, 3)``. Integers or floats.
+        array: NumPy array or torch tensor of integers or floats: ``(H, W)``, ``(H, W, 3)``, a stack of slices
+            ``(N, H, W)`` with one intensity range for all, or ``(N, H, W, 3)``.
         model: a bundle's name, a bundle's folder or a weights file.
         engine: ``"auto"`` (the fastest installed), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
-        tile_size: side of a tile in pixels; None tiles only what does not fit ``memory``. The result does not depend
-            on it.
-        device: ``"cpu"``, ``"cuda"``, ...; by default a GPU where there is one, for a tensor the device it is on.
-        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
-        intensity_range: the values that stand for black and white. By default integers have their dtype's range,
-            floats [0, 1], and the CT model takes Hounsfield units (-1000, 1000). Images that fill a part of their
-            dtype's range only, such as 12 bits in uint16, need it stated.
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 for 8-bit values where the processor has it,
+        tile_size: side of a tile in pixels; None tiles only images that do not fit ``memory``. The result does not
+            depend on it.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes the device of a tensor, and for an array a GPU if there is one.
+        strength: 0 returns the input, 1 the denoised image, values between a blend.
+        intensity_range: the values ``(low, high)`` that stand for black and white. By default this is the dtype's range
+            for integers, [0, 1] for floats, and -1000 to 1000 HU for the CT model. State it for images that fill only a
+            part of their dtype's range, such as 12 bits in uint16.
+        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 for 8-bit values if the processor has it,
             float32 for all others.
-        color: whether a last axis of 3 holds colours; by default it does.
+        color: whether a last axis of 3 holds colors; None takes it for colors.
         memory: working memory in bytes, beyond input and output.
 
     Returns:
-        The denoised array: kind, dtype, shape and device of ``array``. Integers are rounded to the nearest.
+        The denoised array, with the type, dtype, shape and device of ``array``. Integers are rounded to the nearest.
 
     Raises:
-        ValueError: when the shape, dtype or an option is wrong, or values are NaN or infinite.
-        FileNotFoundError: when there is no such model.
+        ValueError: if the shape, the dtype or an option is wrong, or values are NaN or infinite.
+        FileNotFoundError: if there is no such model.
 
     Example:
         >>> import numpy as np
@@ -81,15 +81,15 @@ def denoise(
 
 
 def denoise_array(array: ArrayT, settings: DenoisingSettings, color: bool | None = None) -> ArrayT:
-    """Denoise an image or a stack of images as settings say, see :func:`denoise`.
+    """Denoise an image or a stack of images by :func:`denoise`'s rules, with settings in one object.
 
     Args:
-        array: numpy array or torch tensor, of a shape that :func:`denoise` takes.
-        settings: how. Where they state no device, a tensor is denoised on its own.
+        array: NumPy array or torch tensor of a shape that :func:`denoise` accepts.
+        settings: how to denoise. If they state no device, a tensor is denoised on its own device.
         color: whether a last axis of 3 holds colors; None takes it for colors.
 
     Returns:
-        The denoised array: kind, dtype, shape and device of ``array``.
+        The denoised array, with the type, dtype, shape and device of ``array``.
 
     Raises:
         ValueError: see :func:`denoise`.
@@ -105,14 +105,14 @@ def denoise_array(array: ArrayT, settings: DenoisingSettings, color: bool | None
 
 
 def array_range(dtype: np.dtype, model_name: str = DEFAULT_MODEL) -> tuple[float, float]:
-    """The intensities that stand for black and white where nobody states them.
+    """The intensities that stand for black and white if no one states them.
 
     Args:
-        dtype: of the array.
-        model_name: the model's; the CT model takes Hounsfield units.
+        dtype: dtype of the array.
+        model_name: name of the model; the CT model expects Hounsfield units.
 
     Returns:
-        -1000..1000 for the CT model, the dtype's own range for integers, 0..1 for floats.
+        (-1000, 1000) for the CT model, the dtype's range for integers, (0, 1) for floats.
     """
     if is_ct_model(model_name):
         return CT_RANGE
@@ -124,19 +124,19 @@ def to_slices(array: np.ndarray, color: bool | None = None) -> np.ndarray:
 
     Args:
         array: ``(H, W)``, ``(H, W, 3)``, ``(N, H, W)`` or ``(N, H, W, 3)``.
-        color: whether a last axis of 3 holds colours; True when None.
+        color: whether a last axis of 3 holds colors; None takes it for colors.
 
     Returns:
         ``(N, H, W)`` or ``(N, H, W, 3)``.
 
     Raises:
-        ValueError: when the shape is none of these, or the dtype is not of integers or real numbers.
+        ValueError: if the array has another shape, or a dtype other than integers and real numbers.
     """
     if array.dtype.kind not in "uif":
         raise ValueError(f"expected integers or real numbers, got {array.dtype}.")
     is_color = array.ndim >= 3 and array.shape[-1] == 3 if color is None else color
     if is_color and (array.ndim not in (3, 4) or array.shape[-1] != 3):
-        raise ValueError(f"a colour image is (H, W, 3) or (N, H, W, 3), got shape {array.shape}.")
+        raise ValueError(f"a color image is (H, W, 3) or (N, H, W, 3), got shape {array.shape}.")
     if array.ndim - is_color not in (2, 3):
         raise ValueError(f"expected (H, W), (H, W, 3), (N, H, W) or (N, H, W, 3), got shape {array.shape}.")
     return array if array.ndim - is_color == 3 else array[None]

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising one source in three steps, so that reading and writing can run beside the denoising of another."""
+"""Denoise one source in three steps, so that one source is read or written while another is denoised."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ __all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "rea
 
 @dataclass
 class JobRecord:
-    """What is known of a source once it is denoised; it can be sent to another process.
+    """The record of a denoised source; it can be sent to another process.
 
     Attributes:
-        model: the name of the model.
+        model: name of the model.
         model_digest: SHA-256 of its weights.
-        slices: how many there are.
-        seconds: of reading, denoising and writing, without waiting.
-        removed: standard deviation of what was removed, in the unit of the values.
+        slices: number of slices.
+        seconds: time of reading, denoising and writing, without waiting.
+        removed: standard deviation of the removed noise, in the unit of the values.
         removed_share: the same as a share of the intensity range.
-        unit: of the values, ``""`` when unknown.
-        audit: what the audit found, None without one.
+        unit: unit of the values, ``""`` if unknown.
+        audit: the audit's findings; None without an audit.
         lost: files of a series that could not be read, and why.
-        inputs: the files before they were read, see :func:`~noisewise.pipelines.denoising.ledger.input_states`.
-        source: what was denoised: without the lost files.
+        inputs: states of the files before they were read, see
+            :func:`~noisewise.pipelines.denoising.ledger.input_states`.
+        source: the source, without the lost files.
     """
 
     model: str
@@ -55,7 +56,7 @@ class JobRecord:
     source: Source
 
     def summary(self) -> dict[str, Any]:
-        """What the ledger keeps, as JSON knows it."""
+        """The part that the ledger keeps, as values that JSON can hold."""
         kept = ("model", "model_digest", "slices", "seconds", "removed", "removed_share", "unit", "audit")
         return {name: getattr(self, name) for name in kept}
 
@@ -66,11 +67,11 @@ class LoadedSource:
 
     Attributes:
         source: without the files that could not be read.
-        stack: what the files hold.
-        real_range: the values that stand for black and white, None for an image without contrast.
+        stack: the slices of the files.
+        real_range: the values that stand for black and white; None for an image without contrast.
         lost: the files that could not be read, and why.
-        inputs: the files before they were read.
-        seconds: that it took.
+        inputs: states of the files before they were read.
+        seconds: time of reading.
     """
 
     source: Source
@@ -86,10 +87,10 @@ class DenoisedSource:
     """A source ready to be written.
 
     Attributes:
-        loaded: what was read.
-        slices: the denoised ones.
-        removed: what was removed, ``(N, H, W[, 3])`` float32 in the unit of the values; None when nobody asked.
-        record: what is known so far.
+        loaded: the source as it was read.
+        slices: the denoised slices.
+        removed: the removed noise, ``(N, H, W[, 3])`` float32 in the unit of the values; None if not requested.
+        record: the record so far.
     """
 
     loaded: LoadedSource
@@ -104,7 +105,7 @@ class RemovedNoise:
 
     Attributes:
         slope: real values for one stored value, ``(N,)``.
-        values: ``(N, H, W[, 3])`` float32, to be filled; None keeps nothing.
+        values: ``(N, H, W[, 3])`` float32, filled part by part; None keeps the statistics only.
     """
 
     slope: np.ndarray
@@ -114,7 +115,7 @@ class RemovedNoise:
     squares: float = field(default=0.0, init=False)
 
     def __call__(self, removed: RemovedPart) -> None:
-        """Take in one part."""
+        """Add one part."""
         scale = self.slope[removed.index].reshape(-1, *(1,) * (removed.values.ndim - 1))
         values = removed.values * scale.astype(np.float32)
         if self.values is not None:
@@ -124,7 +125,7 @@ class RemovedNoise:
         self.squares += float(np.square(values, dtype=np.float64).sum())
 
     def std(self) -> float:
-        """Standard deviation of all that was taken in."""
+        """Standard deviation of all parts."""
         if not self.count:
             return 0.0
         mean = self.total / self.count
@@ -134,18 +135,18 @@ class RemovedNoise:
 def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
     """Read a source and find its intensity range.
 
-    Of a series, files that cannot be read are left out and named; the others are denoised.
+    Files of a series that cannot be read are left out and named; the others are denoised.
 
     Args:
-        source: what there is to denoise.
-        settings: how.
+        source: the source.
+        settings: how to denoise.
 
     Returns:
-        What is in memory then.
+        The source in memory.
 
     Raises:
-        FormatError: when the file cannot be read or denoised.
-        ExceptionGroup: of these, when a series has no file that can be read.
+        FormatError: if the file cannot be read or denoised.
+        ExceptionGroup: of such errors, if no file of a series can be read.
     """
     begin = time.perf_counter()
     inputs = input_states(source)
@@ -159,19 +160,19 @@ def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
 def denoise_source(
     loaded: LoadedSource, settings: DenoisingSettings, on_progress: Callable[[float], None] | None = None
 ) -> DenoisedSource:
-    """Denoise what was read.
+    """Denoise a source that was read.
 
     Args:
-        loaded: what :func:`read_source` gave.
-        settings: how.
+        loaded: the source, from :func:`read_source`.
+        settings: how to denoise.
         on_progress: called with the number of slices (fractions for tiles) that each step completes.
 
     Returns:
-        What there is to write.
+        The source, ready to be written.
 
     Raises:
-        ValueError: when it cannot be denoised.
-        EngineError: when no image can be.
+        ValueError: if it cannot be denoised.
+        EngineError: if the engine cannot denoise any image.
     """
     begin = time.perf_counter()
     stack = loaded.stack
@@ -217,18 +218,18 @@ def denoise_source(
 
 
 def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRecord:
-    """Write the results of a source; each file appears under its name when it is whole.
+    """Write the results of a source; each file appears under its name once it is complete.
 
     Args:
-        denoised: what :func:`denoise_source` gave.
-        settings: how.
+        denoised: the source, from :func:`denoise_source`.
+        settings: how it was denoised.
 
     Returns:
-        The record, with the audit where one was asked for.
+        The record, with the audit if one was requested.
 
     Raises:
-        FormatError: when a file cannot be written. New files of this source are removed then.
-        OSError: when the disk is full, likewise.
+        FormatError: if a file cannot be written. New files of this source are removed.
+        OSError: if the disk is full, likewise.
     """
     begin = time.perf_counter()
     source, stack, record = denoised.loaded.source, denoised.loaded.stack, denoised.record
@@ -254,20 +255,20 @@ def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
     """All three steps, one after the other.
 
     Args:
-        source: what there is to denoise.
-        settings: how.
+        source: the source.
+        settings: how to denoise.
 
     Returns:
-        What is known then.
+        The record.
 
     Raises:
-        FormatError: and what else the steps raise.
+        FormatError: see the three steps, which raise other errors too.
     """
     return write_source(denoise_source(read_source(source, settings), settings), settings)
 
 
 def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
-    """The audit of all slices, summed up, and the picture of the one with the most to look at."""
+    """Summarize the audits of all slices, and draw the slice that needs the most attention."""
     # The libraries of the audit, as those of each format, take long to import.
     from ..audit.residual import audit_residual, summarize_audits
 
@@ -302,9 +303,9 @@ def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list
             raise
         if not good:
             raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost) from None
-        # Slice by slice, a gap where they were is none.
+        # Slices are denoised one by one, so gaps do no harm.
         stack = _read_together(good, source.kind, settings, allow_gaps=True)
-        # Not the errors themselves, which would keep in memory what had been read of the files.
+        # Not the errors themselves, which would keep the contents of the files in memory.
         return stack, [(error.path, error.cause) for error in lost]
 
 

@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class EngineError(ValueError):
-    """An engine that does not exist, is not installed or cannot do what was asked for."""
+    """An engine does not exist, is not installed or cannot run as requested."""
 
 
 class Engine(Protocol):
@@ -36,7 +36,7 @@ class Engine(Protocol):
         """Denoise.
 
         Args:
-            images: ``(B, C, H, W)`` float32 in [0, 1], C being 1 (grey, which costs one pass) or 3.
+            images: ``(B, C, H, W)`` float32 in [0, 1]; C is 1 (gray, which takes one pass) or 3.
 
         Returns:
             The denoised images, float32, of the same shape.

@@ -33,16 +33,16 @@ class DenoisingApplication(Application):
     """Loads the DICOM files of a folder, selects series, denoises them and writes them as new series.
 
     Args:
-        input_folder: of the DICOM files, in any arrangement.
-        output_folder: where results go.
+        input_folder: folder of the DICOM files, in any arrangement.
+        output_folder: folder of the results.
         model: see :func:`~noisewise.pipelines.monai_deploy.model_path.find_model`.
         config: a file like ``app.yaml``.
 
     Attributes:
-        report: what became of the series.
+        report: results and failures of the series.
 
     Raises:
-        ValueError: when the config is wrong, a setting is out of range, or there is no such model or it does not fit.
+        ValueError: if the config is wrong, a setting is out of range, or the model does not exist or does not fit.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DenoisingApplication(Application):
             raise ValueError(f"{config}: has no {error} of the series_selector.") from error
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{config}: {error}") from error
-        # A wrong model is told before anything is read; the operators get this one.
+        # A wrong model is reported before any file is read; the operators use the same cached model.
         get_denoiser(self.denoising_settings)
 
     def compose(self) -> None:
@@ -88,15 +88,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the application.
 
     Args:
-        arguments: of the command line; those of this process when None.
+        arguments: the command line; None takes that of this process.
 
     Returns:
-        The exit status: 0, 1 when there is no series or a file could not be denoised, 2 when nothing was started.
+        The exit status: 0 for success, 1 if there is no series or a file could not be denoised, 2 if the application
+        could not start.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    # Holoscan's own messages are about its scheduler.
+    # Holoscan's own messages concern its scheduler.
     os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
-    # At INFO the SDK logs descriptions and identifiers of series, which may be a patient's.
+    # At level INFO, the SDK logs descriptions and identifiers of series, which may identify a patient.
     context = Application.init_app_context([sys.argv[0], "--log-level", "WARN", *arguments])
     try:
         config = os.environ.get("HOLOSCAN_CONFIG_PATH") or CONFIG
@@ -114,6 +115,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _stated_model(context: AppContext) -> str | None:
-    """The model of ``-m``, or of a package that carries one; not a folder that happens to be called ``models``."""
+    """The model of ``-m`` or of the application package; not just any folder named ``models``."""
     packaged = os.environ.get("HOLOSCAN_MODEL_PATH")
     return context.args.get("model") or (packaged if packaged and Path(packaged).exists() else None)

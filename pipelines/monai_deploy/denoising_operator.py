@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Inference."""
+"""The operator that denoises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DenoisingOperator(Operator):
     Args:
         fragment: the application.
         settings: how to denoise.
-        report: is told of failures.
+        report: collects failures.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class DenoisingOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the ports."""
+        """Declare the ports."""
         spec.input("loaded_series")
         spec.output("denoised_series")
 
@@ -45,7 +45,7 @@ class DenoisingOperator(Operator):
         """Denoise.
 
         Raises:
-            EngineError: when no image can be denoised.
+            EngineError: if the engine cannot denoise any image.
         """
         denoised = []
         for loaded in op_input.receive("loaded_series"):

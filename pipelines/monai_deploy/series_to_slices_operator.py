@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From selected series to slices of stored values."""
+"""The operator that reads the selected series."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["SeriesToSlicesOperator"]
 class SeriesToSlicesOperator(Operator):
     """Reads the selected series as slices of stored values, with the intensity range of each.
 
-    The SDK's ``DICOMSeriesToVolumeOperator`` gives one series a run and rescaled values, from which a file cannot be
-    written back to the bit.
+    The SDK's ``DICOMSeriesToVolumeOperator`` returns one series per run and rescaled values, from which a file cannot
+    be restored bit by bit.
 
     Named input:
         study_selected_series_list: the SDK's ``StudySelectedSeries`` objects.
@@ -31,10 +31,10 @@ class SeriesToSlicesOperator(Operator):
 
     Args:
         fragment: the application.
-        input_folder: of the DICOM files.
-        output_folder: where results go.
+        input_folder: folder of the DICOM files.
+        output_folder: folder of the results.
         settings: how to denoise.
-        report: is told of failures.
+        report: collects failures.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class SeriesToSlicesOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the ports."""
+        """Declare the ports."""
         spec.input("study_selected_series_list")
         spec.output("loaded_series")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Read; without a series, or where the output folder cannot be used, nothing goes on."""
+        """Read the series. Emits an empty list if there is none, or the output folder cannot be used."""
         studies = op_input.receive("study_selected_series_list")
         uids = {str(each.series.SeriesInstanceUID) for study in studies for each in study.selected_series}
         sources, loaded = [], []
         try:
             sources = selected_sources(uids, self.input_folder, self.output_folder, self.report)
         except ValueError as error:
-            # Not raised: Holoscan would print a page about its graph.
+            # Not raised, since Holoscan would print a page about its graph.
             self.report.fail(str(error))
         for source in sources:
             with self.report.collecting(source):

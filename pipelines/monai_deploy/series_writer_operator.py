@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From denoised slices to a DICOM series; the SDK has no writer of image series."""
+"""The operator that writes DICOM series; the SDK has no writer for image series."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SeriesWriterOperator(Operator):
 
     Args:
         fragment: the application.
-        settings: how it was denoised.
-        report: is told of results and failures.
+        settings: how the series were denoised.
+        report: collects results and failures.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class SeriesWriterOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the port."""
+        """Declare the port."""
         spec.input("denoised_series")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Write; each series appears as a whole."""
+        """Write the series. The files of a series appear together."""
         for denoised in op_input.receive("denoised_series"):
             with self.report.collecting(denoised.loaded.source):
                 self.report.finish(write_source(denoised, self.settings))

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One model as MONAI Label's inference task."""
+"""One model as an inference task of MONAI Label."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def trained_bundles() -> list[str]:
 
 
 class DenoisingTask(InferTask):
-    """Denoises a 2-D image, a volume or a DICOM series, a volume slice by slice.
+    """Denoises a 2-D image, a volume or a DICOM series; volumes slice by slice.
 
-    MONAI Label's ``BasicInferTask`` is not used: its chain of transforms, sliding window and writer adds nothing to
-    ``Denoise``, its writer loses shears and the spacing of flat images, and it logs the path of each image.
+    MONAI Label's ``BasicInferTask`` is not used: its transforms and sliding window add nothing to ``Denoise``, its
+    writer loses shears and the spacing of flat images, and it logs the path of each image.
 
     Args:
         bundle: the name of a bundle of this package.
@@ -55,7 +55,7 @@ class DenoisingTask(InferTask):
         self.bundle = bundle
 
     def is_valid(self) -> bool:
-        """Whether the weights are there."""
+        """Whether the weights exist."""
         return self.bundle in trained_bundles()
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -66,11 +66,11 @@ class DenoisingTask(InferTask):
                 :func:`~noisewise.pipelines.monai_label.options.request_settings`.
 
         Returns:
-            The path of the result, a NIfTI file in float32 with the image's affine and shape (DICOM and flat pictures
-            get a third axis, colours are the last one), which the caller removes; and what was done.
+            The path of the result and a description. The result is a NIfTI file in float32 with the image's affine and
+            shape (DICOM and flat pictures get a third axis, colors are the last one); the caller removes it.
 
         Raises:
-            ValueError: when an option is wrong or the image cannot be denoised.
+            ValueError: if an option is wrong or the image cannot be denoised.
         """
         settings, extension = request_settings(request), result_extension(request)
         path = request["image"]
@@ -98,7 +98,7 @@ class DenoisingTask(InferTask):
         }
 
     def _denoise(self, image: MetaTensor, path: str, settings: DenoisingSettings) -> MetaTensor:
-        # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as by the command line.
+        # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as the command does.
         axis = None if path.lower().endswith(NIFTI_SUFFIXES) else 2
         return Denoise.from_settings(replace(settings, model=self.bundle, slice_axis=axis))(image)
 

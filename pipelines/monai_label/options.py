@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may ask for."""
+"""The options of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXTENSIONS = (".nii.gz", ".nii")
 
 
 def default_options() -> dict[str, Any]:
-    """The options as ``/info/`` shows them; a list stands for its first entry, the others may be chosen."""
+    """The options as ``/info/`` shows them. The first entry of a list is the default, the others are alternatives."""
     return {
         "strength": 1.0,
         "modality": list(MODALITIES),
@@ -43,7 +43,7 @@ def request_settings(request: Mapping[str, Any]) -> DenoisingSettings:
         The settings.
 
     Raises:
-        ValueError: if an option is wrong; the message names it and what is right.
+        ValueError: if an option is wrong; the message names it and the valid values.
     """
     chosen = {**default_options(), **request}
     modality = _one_of("modality", chosen["modality"], MODALITIES)
@@ -71,7 +71,7 @@ def result_extension(request: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> float:
-    """A number, or NaN. Viewers send some of them as text."""
+    """A number, or NaN. Viewers send some numbers as text."""
     try:
         return math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -17,7 +17,9 @@ OTHERS = {
     "an expression": PLAIN.replace("growth: 4", "growth: $2 + 2"),
     "a macro": "n: 4\n" + PLAIN.replace("growth: 4", "growth: '%n'"),
     "a key of MONAI": PLAIN + "  _disabled_: false\n",
-    "an expression as a whole": "network_def: $__import__('noisewise.networks').networks.TwoStageDenoiser(features=8, growth=4)\n",
+    "an expression as a whole": (
+        "network_def: $__import__('noisewise.networks').networks.TwoStageDenoiser(features=8, growth=4)\n"
+    ),
 }
 
 

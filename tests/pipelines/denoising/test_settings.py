@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The choices of a run: which of them results depend on, and which denoiser they mean."""
+"""The settings of a run: which of them results depend on, and which denoiser they select."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.engines.base import EngineError
 
 
-def test_settings_are_what_results_depend_on(halving, small_model):
+def test_recorded_settings_are_those_that_results_depend_on(halving, small_model):
     weights, config = map(str, small_model)
     plain = recorded_settings(DenoisingSettings())
     assert len(plain["weights"]["multimodal_denoising"]) == 64
@@ -32,7 +32,7 @@ def test_settings_are_what_results_depend_on(halving, small_model):
         assert recorded_settings(DenoisingSettings(**options)) != plain, options
 
 
-def test_what_the_user_says_of_the_modality_goes_before_the_file(halving, monkeypatch):
+def test_a_stated_modality_overrides_the_file(halving, monkeypatch):
     asked = []
     monkeypatch.setattr(
         denoiser_module, "choose_model", lambda model, modality: asked.append(modality) or "multimodal_denoising"
@@ -67,7 +67,7 @@ def test_wrong_options_are_refused(options, cause):
         DenoisingSettings(**options)
 
 
-def test_a_gpu_that_is_not_there():
+def test_a_missing_gpu_is_refused():
     with pytest.raises(EngineError, match="no device 'cuda:99' here"):
         DenoisingSettings(device="cuda:99").check_device()
     DenoisingSettings(device="cpu").check_device()
