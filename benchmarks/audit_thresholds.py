@@ -1,20 +1,20 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How often the residual audit warns: of the shipped network, and of denoisers that remove structure.
+"""Measure how often the residual audit warns about the shipped network, and about denoisers that remove structure.
 
-    python benchmarks/audit_thresholds.py MANIFEST --split train    # the limits of audit.py were set on these rates
-    python benchmarks/audit_thresholds.py MANIFEST --split val      # and measured here
-    python benchmarks/audit_thresholds.py MANIFEST --low-dose       # of the low-dose CT weights, on simulated doses
+    python benchmarks/audit_thresholds.py MANIFEST --split train    # the limits of the audit were set on these rates
+    python benchmarks/audit_thresholds.py MANIFEST --split val      # and checked on these
+    python benchmarks/audit_thresholds.py MANIFEST --low-dose       # for the low-dose CT weights, on simulated doses
     python benchmarks/audit_thresholds.py --picture docs/images/audit.png
 
 Clean images get Gaussian noise and speckle of sigma 5, 10, 25 and 50 (of 255), every second one clipped and rounded to
-8 bits; or normal-dose CT slices get the noise of 10, 25, 50 and 75 % of the dose, of a soft and a sharp kernel, with
-the network of the low-dose CT bundle. The network's residuals are the honest ones. Guilty ones: blurred and
-median-filtered images, the network's result blurred afterwards, and disks (blob RADIUSxCONTRAST, in pixels and standard
-deviations of the honest residual) that are in the noisy image and not in the result. ``as is`` are the images without
-simulated noise.
+8 bits. With ``--low-dose``, normal-dose CT slices get the noise of 10, 25, 50 and 75 % of the dose for a soft and a
+sharp kernel, and the network is that of the low-dose CT bundle. The network's residuals are the honest ones. The guilty
+ones are blurred and median-filtered images, the network's result blurred afterwards, and disks (blob RADIUSxCONTRAST,
+in pixels and standard deviations of the honest residual) that are in the noisy image but not in the result. ``as is``
+are the images without simulated noise.
 
-The picture shows the audit of an erased disk in a retina (scikit-image, CC0; extra ``embedded``).
+The picture shows the audit of a disk that was erased from a retina (scikit-image, CC0; extra ``embedded``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 
 TUBE_CURRENT = 250  # mA
 SMOOTHINGS = ("blur 1.5", "blur 3", "median 5", "denoised, blur 1", "denoised, blur 2")
 DISKS = [(radius, contrast) for radius in (3, 5, 10) for contrast in (1, 2, 4)]
-KINDS = {"neighbors": "neighbouring", "structure": "what was", "places": "more of", "shift": "the brightness"}
+KINDS = {"neighbors": "neighbo", "structure": "what was", "places": "more of", "shift": "the brightness"}
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """For each image: its modality, and the noisy versions and what was removed, gray levels, the last one as it is."""
+    """Yield the modality of each image, its noisy versions and their residuals in gray levels; the original is last."""
     load = Compose([LoadMedicalImaged("image"), ScaleToUnitRanged("image")])
     denoiser = Denoiser(CT_MODEL if options.low_dose else DEFAULT_MODEL, precision="float32")
     modalities = ["ct"] if options.low_dose else None
@@ -104,7 +104,7 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
             continue
         whole = np.asarray(load(item)["image"])
         clean = center(whole, options.crop)
-        if options.low_dose:  # rays cross the whole slice
+        if options.low_dose:  # the simulation needs the whole slice
             versions = [center(low_dose(whole, *condition, item["image_id"]), options.crop) for condition in DOSES]
         else:
             versions = [
@@ -148,7 +148,7 @@ def low_dose(clean: np.ndarray, kernel: str, dose: float, name: str) -> np.ndarr
 def guilty_cases(
     noisy: np.ndarray, removed: np.ndarray, number: int
 ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """Residuals with structure in them: two of the smoothings and two of the disks, in turn."""
+    """Yield residuals with structure: two of the smoothings and two of the disks, in rotation."""
 
     def blur(image: np.ndarray, width: float) -> np.ndarray:
         return ndimage.gaussian_filter(image, (width, width, 0)[: image.ndim])
@@ -160,7 +160,7 @@ def guilty_cases(
         "denoised, blur 1": lambda: blur(noisy - removed, 1),
         "denoised, blur 2": lambda: blur(noisy - removed, 2),
     }
-    # The number of noises, 8, shares no divisor with 5 or 9: each kind meets each noise.
+    # The number of noises, 8, has no common divisor with 5 or 9, so that each kind is combined with each noise.
     for turn in (2 * number, 2 * number + 1):
         name = SMOOTHINGS[turn % len(SMOOTHINGS)]
         yield name, (noisy, noisy - smoothings[name]())
@@ -178,7 +178,7 @@ def guilty_cases(
 def judge(
     kind: str, modality: str, noise: str, noisy: np.ndarray, removed: np.ndarray, options: argparse.Namespace
 ) -> dict[str, object]:
-    """One line of the table: which warnings there are, and the numbers behind them."""
+    """Return one line of the table: the warnings and the numbers behind them."""
     audit = audit_residual(noisy, removed, correlated_noise=options.low_dose)
     warned = {name: any(text.startswith(start) for text in audit.warnings) for name, start in KINDS.items()}
     return {
@@ -194,7 +194,7 @@ def judge(
 
 
 def draw_example(path: Path) -> None:
-    """The audit of a denoiser that erases a disk of 5 pixels' radius and twice the noise's standard deviation."""
+    """Draw the audit of a denoiser that erases a disk of 5 pixels' radius and twice the noise's standard deviation."""
     with TemporaryDirectory() as folder:
         item = Manifest.read(build_embedded(folder)).datalist(modalities=["fundus"])[0]
         image = np.asarray(LoadMedicalImaged("image")(item)["image"])[1:2] / 255
@@ -207,7 +207,7 @@ def draw_example(path: Path) -> None:
     audit = audit_residual(noisy, removed, "gray levels")
     title = "a dark disk at row 150, column 60 was erased"
     audit_picture(path, noisy, noisy - removed, removed, audit, title, dots_per_inch=70)
-    with Image.open(path) as picture:  # a palette, since the picture goes into the repository
+    with Image.open(path) as picture:  # a palette keeps the file small
         small = picture.convert("RGB").quantize(64)
     small.save(path, optimize=True)
 

@@ -4,8 +4,8 @@
 
     python benchmarks/data_pipeline.py MANIFEST [--batches 20] [--steps 5] [--set KEY=VALUE ...]
 
-Prints images per second of the training config's data loader alone and of the training step alone (on batches kept in
-memory): the first must be the larger one, or the step waits.
+Prints the images per second of the training config's data loader alone and of the training step alone (on batches in
+memory). If the first is not larger, the training step waits for data.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def main() -> None:
     size = config.get_parsed_content("batch_size")
 
     batches = iter(loader)
-    kept = [next(batches) for _ in range(2)]  # the worker process has started and filled its queue
+    kept = [next(batches) for _ in range(2)]  # the worker process has started
     time.sleep(1.0)
-    list(islice(batches, 2))  # what the queue held
+    list(islice(batches, 2))  # empties the filled queue
     start = time.perf_counter()
     count = sum(1 for _ in islice(batches, options.batches))
     loading = count * size / (time.perf_counter() - start)

@@ -1,12 +1,12 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoising does to a measurement made afterwards: a brain's segmentation, and the place of a CT's edges.
+"""Measure the effect of denoising on later measurements: the segmentation of a brain, and the position of CT edges.
 
     python benchmarks/downstream.py
 
-The images come inside Python packages (extra ``embedded``): slices of the MNI152 brain template and a CT slice of
-pydicom-data. Noise is simulated (Gaussian, protocol ``physical``); the same measurement is made on the clean image, on
-the noisy one and on the denoised one, and the last two are compared with the first.
+The images are part of Python packages (extra ``embedded``): slices of the MNI152 brain template and a CT slice of
+pydicom-data. Noise is simulated (Gaussian, protocol ``physical``). The same measurement is made on the clean, the noisy
+and the denoised image, and the last two are compared with the first.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def brain_slices(count: int) -> np.ndarray:
-    """Axial slices of the template, (slices, rows, columns), in [0, 1]."""
+    """Return axial slices of the template, (slices, rows, columns), in [0, 1]."""
     template = load_mni152_template(resolution=1)
     volume = np.moveaxis(np.asarray(template.dataobj, np.float32), 2, 0)
     middle = len(volume) // 2
@@ -65,7 +65,7 @@ def brain_slices(count: int) -> np.ndarray:
 
 
 def ct_slice() -> np.ndarray:
-    """A CT slice; -1000..1000 HU are [0, 1]."""
+    """Return a CT slice, with -1000..1000 HU scaled to [0, 1]."""
     dataset = pydicom.dcmread(get_testdata_file("693_UNCR.dcm"))
     return ((dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept) + 1000) / 2000).astype(
         np.float32
@@ -77,7 +77,7 @@ def with_noise(images: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def dice(truth: np.ndarray, other: np.ndarray) -> list[float]:
-    """Dice of each class of two label images."""
+    """Compute the Dice score of each class of two label images."""
     return [
         2 * float(((truth == label) & (other == label)).sum()) / float((truth == label).sum() + (other == label).sum())
         for label in range(len(TISSUES))
@@ -85,7 +85,7 @@ def dice(truth: np.ndarray, other: np.ndarray) -> list[float]:
 
 
 def edge_places(image: np.ndarray) -> np.ndarray:
-    """Of each row, where it first rises through -300 HU and stays above for five pixels; NaN where it does not."""
+    """Find where each row first rises above -300 HU for at least five pixels; NaN if it does not."""
     level = (-300 + 1000) / 2000
     places = np.full(len(image), np.nan)
     for index, row in enumerate(image):

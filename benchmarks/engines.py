@@ -1,19 +1,18 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the engines denoise on this machine's CPU, against PyTorch as written and the best of matrix products.
+"""Measure how fast the engines denoise on this machine's CPU, compared with plain PyTorch and with matrix products.
 
     python benchmarks/engines.py [--repeats 7] [--threads 2] [--sizes 256x256x3 256x256x1 512x512x1] [--compile]
     python benchmarks/engines.py --memory
     python benchmarks/engines.py --large 8192 [--engine auto] [--eight-bit]
     python benchmarks/engines.py --series 100 [--engine auto]
 
-The first form prints a Markdown table. All rows are timed in turn, again and again in one run, so that another load on
-the machine meets all of them; each figure is the median of the repeats after one that is not counted. On a machine that
-is busy otherwise, ``--threads 1 --cpu-time`` counts only the time that the processor spent on it. ``--memory``
-measures the engines' ``bytes_per_pixel``, each in a process of its own. ``--large`` denoises one square gray image in
-tiles, and prints the time and the memory beyond input and output. ``--series`` makes a DICOM series of so many slices
-of 512 x 512 pixels, denoises it as ``noisewise denoise`` does, and prints the whole time from reading to writing
-against the time that the network alone took within it.
+The first form prints a Markdown table. All rows are timed alternately in one run, so that other load on the machine
+affects all of them; each figure is the median of the repeats after one that is not counted. On a busy machine,
+``--threads 1 --cpu-time`` counts processor time only. ``--memory`` measures the engines' ``bytes_per_pixel``, each in a
+separate process. ``--large`` denoises one square gray image in tiles, and prints the time and the memory beyond input
+and output. ``--series`` makes a DICOM series of this many slices of 512 x 512 pixels, denoises it as ``noisewise
+denoise`` does, and compares the whole time from reading to writing with the time of the network alone.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ REFERENCE = "PyTorch as written"
 
 
 def as_written(network: nn.Module) -> nn.Module:
-    """The network with its plain dense blocks, in the default memory layout."""
+    """Return the network with its plain dense blocks, in the default memory layout."""
     plain = deepcopy(network).requires_grad_(False)
     for module in plain.modules():
         if isinstance(module, ResidualDenseBlock):
@@ -71,7 +70,7 @@ def as_written(network: nn.Module) -> nn.Module:
 
 
 def in_pytorch(network: nn.Module, layout: torch.memory_format = torch.channels_last) -> Run:
-    """Runs a network eagerly in a memory layout."""
+    """Make a function that runs a network eagerly in a memory layout."""
     network = deepcopy(network).to(memory_format=layout)
 
     def run(images: np.ndarray) -> np.ndarray:
@@ -82,7 +81,7 @@ def in_pytorch(network: nn.Module, layout: torch.memory_format = torch.channels_
 
 
 def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple[int, ...] | None = None) -> Run:
-    """An engine; on request over the plain graph, or compiled for one shape as for a long series."""
+    """Load an engine, optionally with the plain graph, or compiled for one shape as for a long series."""
     engine = load_engine(network, name, "float32", "cpu")
     if plain:
         engine.networks = {3: as_written(network), 1: as_written(gray_network(network))}
@@ -92,7 +91,7 @@ def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple
 
 
 def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str, Callable[[], Run]]:
-    """What is measured: by name, what makes it. What cannot run here raises an ``EngineError`` that says why."""
+    """Return functions by name that prepare each measured row; they raise ``EngineError`` if it cannot run here."""
     folded = network if shape[1] == 3 else gray_network(network)
     fast = fast_inference_network(folded)
 
@@ -121,7 +120,7 @@ def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str
 
 
 def product(side: int, dtype: torch.dtype, library: str) -> Callable[[], object]:
-    """A square matrix product. Libraries differ: on one and the same processor MKL may use AVX2, OpenBLAS AVX-512."""
+    """Make a square matrix product. Libraries differ: on the same processor MKL may use AVX2 and OpenBLAS AVX-512."""
     a, b = (torch.rand(side, side).to(dtype) for _ in range(2))
     if library == "numpy":
         a, b = a.numpy(), b.numpy()
@@ -129,7 +128,7 @@ def product(side: int, dtype: torch.dtype, library: str) -> Callable[[], object]
 
 
 def seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Time of one call."""
+    """Time one call."""
     begin = clock()
     run()
     return clock() - begin
@@ -186,17 +185,17 @@ def compare(
 
 
 def resident() -> int:
-    """Memory of this process in bytes, as of now."""
+    """Return the current memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def peak_resident() -> int:
-    """The most memory that this process has had, in bytes (Linux counts in KiB)."""
+    """Return the peak memory of this process in bytes (Linux counts in KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def measure_memory(network: nn.Module, name: str, side: int = 1024) -> None:
-    """Print the memory that an engine takes for one color image, for each pixel."""
+    """Print the memory per pixel that an engine needs for one color image."""
     images = np.zeros((1, 3, side, side), np.float32)
     engine = load_engine(network, name, "float32", "cpu")
     engine(images[..., :32, :32])
@@ -206,7 +205,7 @@ def measure_memory(network: nn.Module, name: str, side: int = 1024) -> None:
 
 
 def denoise_large(side: int, engine: str, eight_bit: bool, threads: int, console: Console) -> None:
-    """Denoise one gray image in tiles, 8 or 16 bits in their default precision; print time and memory."""
+    """Denoise one gray image of 8 or 16 bits in tiles, in its default precision, and print time and memory."""
     denoiser = Denoiser(engine=engine, device="cpu")
     bits, dtype = (8, np.uint8) if eight_bit else (16, np.uint16)
     image = np.random.default_rng(0).integers(0, 2**bits, (1, side, side), dtype)
@@ -229,7 +228,7 @@ def denoise_large(side: int, engine: str, eight_bit: bool, threads: int, console
 
 
 def denoise_series(count: int, engine: str, threads: int) -> None:
-    """Denoise a DICOM series from file to file; print the time, and that of the network alone."""
+    """Denoise a DICOM series from files to files, and print the whole time and that of the network alone."""
     with TemporaryDirectory() as folder:
         write_series(Path(folder, "in"), count)
         settings = DenoisingSettings(engine=engine, precision="float32", device="cpu")
@@ -254,7 +253,7 @@ def denoise_series(count: int, engine: str, threads: int) -> None:
 
 
 def write_series(folder: Path, count: int) -> None:
-    """A CT series made of pydicom's small slice, tiled."""
+    """Write a CT series made from tiles of pydicom's small slice."""
     folder.mkdir()
     dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     pixels, series = np.tile(dataset.pixel_array, (4, 4)), generate_uid()
@@ -267,7 +266,7 @@ def write_series(folder: Path, count: int) -> None:
 
 
 def describe() -> str:
-    """The machine and the versions that figures belong to."""
+    """Describe the machine and the versions."""
     cpu, sets = platform.processor() or platform.machine(), []
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -292,13 +291,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--sizes", nargs="+", default=["256x256x3", "256x256x1", "512x512x1"], metavar="HxWxC")
-    parser.add_argument("--cpu-time", action="store_true", help="count processor time: for busy machines")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile too; it needs a C++ compiler")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time, for busy machines")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile too, which needs a C++ compiler")
     parser.add_argument("--memory", action="store_true", help="measure memory per pixel instead")
     parser.add_argument("--large", type=int, metavar="SIDE", help="denoise one large image instead")
     parser.add_argument("--series", type=int, metavar="SLICES", help="denoise a DICOM series instead")
     parser.add_argument("--engine", default="auto", help="of --large and --series")
-    parser.add_argument("--eight-bit", action="store_true", help="--large with 8 bits a pixel in place of 16")
+    parser.add_argument("--eight-bit", action="store_true", help="--large with 8 bits per pixel instead of 16")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # the engine that a process of --memory measures
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -4,7 +4,7 @@
 
     python benchmarks/examples_picture.py OUTPUT_FOLDER
 
-The images' splits do not matter here: the shipped weights were trained on none of the embedded images.
+The splits of the images do not matter, because the shipped weights were not trained on any embedded image.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Opens MLflow's pages of the demo store in a browser, checks what they show, and takes the pictures of docs/mlflow.md.
+"""Open MLflow's pages of the demo store in a browser, check their content, and take the pictures of docs/mlflow.md.
 
-It needs Debian's packages ``chromium`` and ``chromium-driver``, ``pip install selenium``, and a served demo:
+This needs the Debian packages ``chromium`` and ``chromium-driver``, ``pip install selenium``, and a served demo:
 
     noisewise mlflow-demo --output runs/mlflow_demo &
     python benchmarks/mlflow_pages.py http://127.0.0.1:5000 docs/images
 
-A page that does not show what it should within a minute is an error.
+A page that does not show the expected texts in time is an error.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Pages:
     """A browser on the pages of one MLflow server.
 
     Args:
-        address: the server's.
-        folder: where pictures go.
+        address: the address of the server.
+        folder: the folder of the pictures.
         profile: an empty folder for the browser.
     """
 
@@ -63,7 +63,7 @@ class Pages:
         self.browser.get(f"{self.address}/#/{page}")
         self.wait_for(*texts)
         time.sleep(3)
-        # MLflow's assistant takes a quarter of the page; its cross stands in the upper right corner.
+        # MLflow's assistant covers a quarter of the page; its close button is in the upper right corner.
         self.browser.execute_script(
             "const found = document.elementFromPoint(innerWidth - 36, 36)?.closest('button'); if (found) found.click()"
         )
@@ -79,21 +79,21 @@ class Pages:
         WebDriverWait(self.browser, SECONDS).until(shown, f"the page does not show {texts}")
 
     def filter_charts(self, text: str) -> None:
-        """Show the charts whose names a regular expression finds."""
+        """Show the charts whose names match a regular expression."""
         box = self.browser.find_element(By.CSS_SELECTOR, "input[placeholder='Search metric charts']")
         box.send_keys(Keys.CONTROL, "a")
         box.send_keys(text)
         time.sleep(10)
 
     def click(self, element: str | object) -> None:
-        """Click an element, or the first that an XPath finds."""
+        """Click an element, or the first one that matches an XPath."""
         if isinstance(element, str):
             element = self.browser.find_element(By.XPATH, element)
         ActionChains(self.browser).move_to_element(element).click().perform()
         time.sleep(3)
 
     def picture(self, name: str) -> None:
-        """Save what the window shows as a PNG of 256 colors."""
+        """Save the window as a PNG of 256 colors."""
         path = self.folder / f"{name}.png"
         self.browser.save_screenshot(str(path))
         Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=0).save(path, optimize=True)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoised images are off by under two noise protocols: the offset that is left, and the spread.
+"""Measure the error of denoised images under two noise protocols: the remaining offset and the spread.
 
     python benchmarks/noise_offset.py MANIFEST runs/reproduce/training/two_stage/model.pt \
         runs/author_code/training/two_stage/model.pt

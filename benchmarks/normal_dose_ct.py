@@ -1,11 +1,11 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoising does to CT slices of normal dose, without any simulated noise.
+"""Measure the effect of denoising on normal-dose CT slices without simulated noise.
 
     python benchmarks/normal_dose_ct.py MANIFEST --split val --limit 6
 
-For each model, means over the slices: noise in flat soft tissue before and after, edge sharpness after over before, the
-mean and the largest change over the body.
+Prints for each model the means over the slices of: the noise in flat soft tissue before and after, the ratio of the
+edge sharpness after to before, and the mean and the largest change over the body.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--split", default="val")
-    parser.add_argument("--limit", type=int, default=6, help="the first so many slices")
+    parser.add_argument("--limit", type=int, default=6, help="use this many slices")
     arguments = parser.parse_args()
     records = Manifest.read(arguments.manifest).select(arguments.split, modalities=["ct"]).records[: arguments.limit]
     print("| model | noise before, HU | after | edges | mean change, HU | largest |\n|---|---:|---:|---:|---:|---:|")
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measure(denoiser: Denoiser, record) -> tuple[float, float, float, float, float]:
-    """Noise before and after, edge ratio, mean and largest change of one slice; NaN where it has no such place."""
+    """Return noise before and after, edge ratio, mean and largest change of a slice; NaN without a suitable region."""
     image = read_normal_dose(record)
     denoised = denoiser.denoise_slices(image[None].astype(np.float32), CT_RANGE)[0].astype(np.float64)
     change = (denoised - image)[body_mask(image)]

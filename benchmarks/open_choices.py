@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Settle what the paper leaves open (output activation, global skip) by short training runs of equal length.
+"""Decide choices that the paper leaves open (output activation, global skip) by short trainings of equal length.
 
     python benchmarks/open_choices.py MANIFEST OUTPUT [--steps 250] [--batch-size 12] [--seeds 0 1]
 

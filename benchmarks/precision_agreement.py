@@ -1,14 +1,14 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoising 8-bit images in bfloat16 instead of float32 changes: in PSNR, and in single pixels.
+"""Measure how bfloat16 instead of float32 changes the denoising of 8-bit images: in PSNR, and in single pixels.
 
     python benchmarks/precision_agreement.py [MANIFEST] [--split val] [--limit 4] [--engine auto] [--emulated]
 
-Clean images (of the manifest, else those that come inside Python packages) get Gaussian noise and speckle of sigma 10,
-25, 50 and 75 (of 255), are clipped and rounded to 8 bits, and denoised in both precisions to 8 bits. For each modality
-and noise: the PSNR in float32, how far bfloat16 moves it (mean, and the largest move of one image), the part of all
-values that differ by at most 1 and 2 gray levels, and the largest difference. bfloat16 needs a processor that computes
-in it; ``--emulated`` lets PyTorch emulate it, many times slower.
+Clean images (of the manifest, or the embedded set by default) get Gaussian noise and speckle of sigma 10, 25, 50 and 75
+(of 255), are clipped and rounded to 8 bits, and are denoised in both precisions to 8 bits. For each modality and noise
+this prints the PSNR in float32, its change in bfloat16 (the mean, and the largest of one image), the part of all values
+that differ by at most 1 and 2 gray levels, and the largest difference. bfloat16 needs a processor with native support;
+with ``--emulated`` PyTorch emulates it, many times slower.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from noisewise.pipelines.denoising import Denoiser
 from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.transforms import LoadMedicalImaged, MultiPatternNoised, ScaleToUnitRanged
 
-# The aim: the mean PSNR moves by less, and more values than this part by at most 2 gray levels.
+# The aim: the mean PSNR changes by less, and at least this part of the values differs by at most 2 gray levels.
 PSNR_MOVE, PART = 0.05, 0.999
 
 
 def main() -> None:
-    """Measure, print a Markdown table, and fail where the aim is missed."""
+    """Measure, print a Markdown table, and fail if the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, nargs="?")
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, default=4, help="images of each modality")
     parser.add_argument("--crop", type=int, default=256, help="side of the center crops, pixels")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--emulated", action="store_true", help="go on without native bfloat16 (engine torch)")
+    parser.add_argument("--emulated", action="store_true", help="continue without native bfloat16 (engine torch)")
     options = parser.parse_args()
     if not has_native_bfloat16():
         if not options.emulated:
-            parser.error("this processor does not compute in bfloat16; see --emulated")
+            parser.error("this processor has no native bfloat16; see --emulated")
         options.engine = "torch"
 
     float32, bfloat16 = (Denoiser(engine=options.engine, precision=each) for each in ("float32", "bfloat16"))
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def noisy_images(conditions: list[dict], crop: int) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
-    """For each condition: the item, the clean image and the noisy one, uint8, ``(H, W)`` or ``(H, W, 3)``."""
+    """Yield for each condition the item, the clean image and the noisy one, uint8, ``(H, W)`` or ``(H, W, 3)``."""
     load = Compose([LoadMedicalImaged("image"), ScaleToUnitRanged("image")])
     corrupt = MultiPatternNoised("image")
     for item in conditions:
@@ -87,13 +87,13 @@ def noisy_images(conditions: list[dict], crop: int) -> Iterator[tuple[dict, np.n
 
 
 def eight_bit(image: np.ndarray) -> np.ndarray:
-    """``(C, X, Y)`` in [0, 1] as uint8, ``(X, Y)`` or ``(X, Y, 3)``."""
+    """Convert ``(C, X, Y)`` in [0, 1] to uint8, ``(X, Y)`` or ``(X, Y, 3)``."""
     levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(levels[0] if len(levels) == 1 else np.moveaxis(levels, 0, -1))
 
 
 def row(item: dict, clean: np.ndarray, exact: np.ndarray, fast: np.ndarray) -> dict:
-    """The figures of one image."""
+    """Compute the figures of one image."""
     difference = np.abs(exact.astype(int) - fast)
     before, after = psnr(exact, clean), psnr(fast, clean)
     return {
@@ -109,17 +109,17 @@ def row(item: dict, clean: np.ndarray, exact: np.ndarray, fast: np.ndarray) -> d
 
 
 def psnr(image: np.ndarray, clean: np.ndarray) -> float:
-    """PSNR of 8-bit images in dB."""
+    """Compute the PSNR of 8-bit images in dB."""
     return 10 * math.log10(255**2 / np.mean((image.astype(float) - clean) ** 2))
 
 
 def weighted(part: pd.DataFrame, column: str) -> float:
-    """Mean over all values of all images."""
+    """Average over all values of all images."""
     return float(np.average(part[column], weights=part["values"]))
 
 
 def print_row(modality: str, pattern: str, part: pd.DataFrame) -> None:
-    """One line of the table."""
+    """Print one line of the table."""
     within = " | ".join(f"{weighted(part, column):.4%}" for column in ("within_1", "within_2"))
     print(f"| {modality} | {pattern} | {part['values'].sum() / 1e6:.2f} M | {part['psnr'].mean():.2f} "
           f"| {part['moved'].mean():+.4f} | {part['moved'].abs().max():.4f} | {within} | {part['largest'].max()} |")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the two-stage denoiser trains: plain PyTorch against what the training config does, in one run.
+"""Measure how fast the two-stage denoiser trains: plain PyTorch against the training config, in one run.
 
     python benchmarks/step_speed.py [--steps 8] [--batch-size 12] [--device cpu]
 
@@ -34,7 +34,7 @@ VARIANTS = (
 def images_per_second(
     batch: dict[str, torch.Tensor], steps: int, channels_last: bool, stacked: bool, bfloat16: bool
 ) -> float:
-    """Median speed of a training step; two steps of warm-up are not counted."""
+    """Measure the median speed of a training step; two steps of warm-up are not counted."""
     torch.manual_seed(0)
     device = batch["image"].device
     network = TwoStageDenoiser().to(device)

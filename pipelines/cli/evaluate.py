@@ -30,20 +30,20 @@ def evaluate(
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON with 'network_def', such as a bundle's config.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the tables call the network.")] = None,
-    network: Annotated[bool, typer.Option(help="Whether the network is evaluated.")] = True,
-    noisy: Annotated[bool, typer.Option(help="Whether the noisy input stands beside it.")] = True,
+    name: Annotated[str | None, typer.Option(help="Name of the network in the tables.")] = None,
+    network: Annotated[bool, typer.Option(help="Whether to score the network.")] = True,
+    noisy: Annotated[bool, typer.Option(help="Whether to score the noisy input as well.")] = True,
     bm3d: Annotated[
-        bool, typer.Option(help="Whether BM3D, told the true noise level, stands beside it (non-commercial license).")
+        bool, typer.Option(help="Whether to score BM3D, given the true noise level, as well (non-commercial license).")
     ] = False,
     bm3d_vst: Annotated[
         bool,
         typer.Option(
             "--bm3d-vst",
-            help="Whether BM3D on a variance-stabilized image does as well; on noise other than speckle it is BM3D.",
+            help="Whether to score BM3D on a variance-stabilized image; differs from BM3D on speckle alone.",
         ),
     ] = False,
-    nlm: Annotated[bool, typer.Option(help="Whether non-local means does as well.")] = False,
+    nlm: Annotated[bool, typer.Option(help="Whether to score non-local means as well.")] = False,
     protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published, author_code.")] = "physical",
     patterns: Annotated[
         str,
@@ -54,18 +54,18 @@ def evaluate(
     ] = "gaussian,speckle",
     stds: Annotated[str, typer.Option(help="Standard deviations on the 0..255 scale.")] = "10,25,50,75",
     seed: NoiseSeedOption = 0,
-    output: Annotated[Path, typer.Option(help="Folder of the tables; what it holds is kept and gone on with.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder of the tables; existing scores are kept and completed.")] = Path(
         "runs/evaluate"
     ),
-    picture: Annotated[bool, typer.Option(help="Whether examples are drawn to picture.png.")] = True,
-    zoom: Annotated[int | None, typer.Option(help="Draw only a center square of so many pixels.", min=1)] = None,
-    track: Annotated[bool, typer.Option(help="Whether the results become a run in MLflow's store.")] = True,
+    picture: Annotated[bool, typer.Option(help="Whether to draw examples to picture.png.")] = True,
+    zoom: Annotated[int | None, typer.Option(help="Draw only a center square of this many pixels.", min=1)] = None,
+    track: Annotated[bool, typer.Option(help="Whether to log the results as an MLflow run.")] = True,
     device: DeviceOption = None,
 ) -> None:
     """Score denoisers over modality, noise pattern and standard deviation; write tables and a picture.
 
-    What the output folder holds already is not computed again, so a killed run goes on where it was, and methods can
-    be added one by one.
+    Scores that the output folder already has are not computed again, so an interrupted run resumes, and methods can be
+    added one by one.
     """
     references = {"noisy": noisy, "bm3d": bm3d, "bm3d_vst": bm3d_vst, "nlm": nlm}
     overrides: dict[str, Any] = {

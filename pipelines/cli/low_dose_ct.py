@@ -44,7 +44,7 @@ ScoredOption = Annotated[
         help=f"Only this method, reference (quarter_dose, wiener, nlm, bm3d) or weights ({', '.join(READY)})."
     ),
 ]
-BM3DOption = Annotated[bool, typer.Option(help="Whether BM3D stands beside them (non-commercial license).")]
+BM3DOption = Annotated[bool, typer.Option(help="Whether to score BM3D as well (non-commercial license).")]
 SpacingOption = Annotated[float, typer.Option(help="Side of a pixel in mm.", min=0.01)]
 DocsOption = Annotated[Path | None, typer.Option(help="Folder of the tables; OUTPUT/report by default.")]
 
@@ -57,9 +57,11 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the training config; may be repeated.")
     ] = None,
-    limit: Annotated[bool, typer.Option("--limit", help="A few steps: shows that all works, no more.")] = False,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Train for a few steps, only to check that everything works.")
+    ] = False,
 ) -> None:
-    """Train each method once a patient, on the pairs of all others; finished trainings are kept."""
+    """Train each method once per patient, on the pairs of all other patients; finished trainings are kept."""
     with user_errors():
         from ..low_dose_ct.folds import study_methods, train_folds
         from ..reproduce.budget import parse_settings
@@ -84,7 +86,7 @@ def evaluate(
     ),
     docs: DocsOption = None,
 ) -> None:
-    """Score every method on the patients it was not trained on, and write the tables; scores there are kept."""
+    """Score every method on the patients it was not trained on, and write the tables; existing scores are kept."""
     with user_errors():
         from ..low_dose_ct.folds import score_folds, study_methods
         from ..low_dose_ct.rows import read_rows
@@ -105,7 +107,7 @@ def lesions(
     spacing_mm: SpacingOption = 0.7,
     docs: DocsOption = None,
 ) -> None:
-    """Insert low-contrast disks into the pairs and let a model observer look for them before and after denoising."""
+    """Insert low-contrast disks into the pairs and let a model observer detect them before and after denoising."""
     with user_errors():
         from ...data_manifest import Manifest
         from ..low_dose_ct.folds import fold_denoisers, read_pair, study_methods
@@ -149,10 +151,10 @@ def picture(
     ] = None,
     split: SplitOption = "test",
     model: Annotated[str, typer.Option(help="A bundle's name or a weights file.")] = CT_MODEL,
-    limit: Annotated[int, typer.Option(help="At most so many slices.", min=1)] = 1,
+    limit: Annotated[int, typer.Option(help="At most this many slices.", min=1)] = 1,
     spacing_mm: SpacingOption = 0.7,
 ) -> None:
-    """Draw normal dose, simulated low dose of a soft and a sharp kernel, denoised, and what was removed."""
+    """Draw the normal dose, simulated low doses of a soft and a sharp kernel, the denoised images and the residuals."""
     with user_errors():
         from ...data_manifest import Manifest, build_embedded
         from ...transforms.intensity import CT_RANGE

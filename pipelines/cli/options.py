@@ -16,7 +16,7 @@ SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most this many images of each modality.", min=1)]
 NoiseSeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", min=0)]
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
-OutputOption = Annotated[Path, typer.Option(help="Folder of all results; an interrupted run resumes from it.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder of all results; existing results are kept and completed.")]
 BM3DOption = Annotated[
-    bool, typer.Option(help="Also score BM3D with the true noise level (non-commercial license).")
+    bool, typer.Option(help="Whether to score BM3D, given the true noise level, as well (non-commercial license).")
 ]

@@ -26,7 +26,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of the training config, for all methods; may be repeated.")
 ]
 LimitedOption = Annotated[
-    bool, typer.Option("--limit", help="Train for a few steps on a few images: shows that all works, no more.")
+    bool, typer.Option("--limit", help="Train for a few steps on a few images, only to check that everything works.")
 ]
 DocsOption = Annotated[
     Path | None, typer.Option(help="Folder of the tables and figures; OUTPUT/report by default.", show_default=False)
@@ -56,7 +56,7 @@ def train(
     limit: LimitedOption = False,
     methods: MethodsOption = None,
 ) -> None:
-    """Train the compared methods one by one; finished ones are kept, interrupted ones go on."""
+    """Train the compared methods one by one; finished ones are kept, interrupted ones resume."""
     with user_errors():
         from ..reproduce.budget import LIMITED, parse_settings
         from ..reproduce.methods import choose_methods, read_methods
@@ -82,7 +82,7 @@ def evaluate(
     device: DeviceOption = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Score references, shipped weights and every trained method on the same noisy images; scores there are kept."""
+    """Score references, shipped weights and every trained method on the same noisy images; existing scores are kept."""
     with user_errors():
         from ..evaluation import EvaluationSettings
         from ..reproduce.methods import read_methods
@@ -104,7 +104,7 @@ def evaluate(
 def tables(
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Manifest of the images; without it nothing is scored, only written.", show_default=False),
+        typer.Option(help="Manifest of the images; without it the tables show existing scores.", show_default=False),
     ] = None,
     output: OutputOption = DEFAULT_OUTPUT,
     docs: DocsOption = None,
@@ -118,7 +118,7 @@ def tables(
     device: DeviceOption = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Score what is missing, then write Tables I to VI and the average over the modalities."""
+    """Compute missing scores, then write Tables I to VI and the average over the modalities."""
     with user_errors():
         from ..evaluation import EvaluationSettings, read_scores
         from ..reproduce.methods import read_methods
@@ -154,11 +154,11 @@ def cost(
     docs: DocsOption = None,
     only: OnlyOption = None,
     settings: SetOption = None,
-    repeats: Annotated[int, typer.Option(help="How often an image is denoised for the time.", min=1)] = 10,
-    steps: Annotated[int, typer.Option(help="Training steps that are timed.", min=1)] = 5,
+    repeats: Annotated[int, typer.Option(help="How often an image is denoised to measure the time.", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="How many training steps are timed.", min=1)] = 5,
     methods: MethodsOption = None,
 ) -> None:
-    """Count and measure every method, then write Table VII; needs no images and no training."""
+    """Count and measure every method, then write Table VII; does not need images or trainings."""
     with user_errors():
         from ..reproduce.budget import parse_settings
         from ..reproduce.cost import measure_costs, write_cost_table
@@ -226,7 +226,7 @@ def everything(
     ] = None,
     methods: MethodsOption = None,
 ) -> None:
-    """Train, evaluate, and write all tables and figures; run it again to go on where it was stopped."""
+    """Train, evaluate, and write all tables and figures; run it again to resume."""
     from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES
 
     failures = []
@@ -246,10 +246,10 @@ def everything(
         try:
             command(**common, **arguments)
         except typer.Exit:
-            # What can be made without it is made: one method that fails must not cost all tables.
+            # The other tasks still run, so that one failed method does not prevent all tables.
             failures.append(command.__name__)
     if failures:
-        fail(f"not everything was done, see above: {', '.join(failures)}.")
+        fail(f"some tasks failed, see above: {', '.join(failures)}.")
 
 
 @app.command()
@@ -265,7 +265,7 @@ def robustness(
     seed: SeedOption = 0,
     device: DeviceOption = None,
 ) -> None:
-    """Score weights on noise that they were not trained for, and measure what a clean image loses."""
+    """Score weights on noise that they were not trained for, and measure how much they change clean images."""
     with user_errors():
         from ..evaluation import EvaluationSettings
         from ..reproduce.robustness import robustness_study
@@ -293,7 +293,7 @@ def protocols(
     seed: SeedOption = 0,
     device: DeviceOption = None,
 ) -> None:
-    """Test networks trained under two noise protocols under both, beside the published figures."""
+    """Test networks trained under two noise protocols under both, and compare with the published figures."""
     with user_errors():
         from ..evaluation import EvaluationSettings
         from ..reproduce.protocol_study import protocol_study
@@ -305,6 +305,6 @@ def protocols(
 
 
 def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") -> Path:
-    """The default protocol's results lie in the folder itself, any other's in one below."""
+    """Results of the default protocol are written to the folder itself, those of others to a subfolder."""
     folder = output / "report" if docs is None else docs
     return folder if protocol == "physical" else folder / protocol

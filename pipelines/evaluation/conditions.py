@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Test conditions: every image with every noise pattern and standard deviation, or at a low dose with every kernel.
 
-Each has a seed of its own.
+Every condition has its own seed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def expand_conditions(
 ) -> list[dict[str, Any]]:
     """Repeat every item for every pattern and standard deviation.
 
-    The seed of each draw depends on ``seed``, the image and the condition alone, so a longer list, another order or a
-    single image gives the same noise.
+    The seed of each draw depends only on ``seed``, the image and the condition, so the noise of an image is the same in
+    a longer list, in another order or alone.
 
     Args:
         items: items of a manifest's data list; ``image_id`` (or else ``image``) tells them apart.
@@ -40,7 +40,7 @@ def expand_conditions(
         seed: base seed.
         clip: clip the noisy images.
         quantize: round the noisy images to 256 levels.
-        record_key: where the planned draw goes; :class:`~noisewise.transforms.MultiPatternNoised` replays it.
+        record_key: key of the planned draw, which :class:`~noisewise.transforms.MultiPatternNoised` replays.
 
     Returns:
         ``len(items) * len(patterns) * len(stds)`` new items.
@@ -73,7 +73,7 @@ def low_dose_conditions(
 ) -> list[dict[str, Any]]:
     """Repeat every item for every kernel.
 
-    The seed of a draw depends on ``seed``, the image and the kernel alone.
+    The seed of a draw depends only on ``seed``, the image and the kernel.
 
     Args:
         items: items of a manifest's data list.
@@ -81,7 +81,7 @@ def low_dose_conditions(
         dose: the fraction of the normal dose.
         tube_current: the normal dose, in mA for 3 mm slices.
         seed: base seed.
-        record_key: where the planned draw goes; :class:`~noisewise.transforms.LowDoseCTd` replays it.
+        record_key: key of the planned draw, which :class:`~noisewise.transforms.LowDoseCTd` replays.
 
     Returns:
         ``len(items) * len(kernels)`` new items, each with its ``kernel``.

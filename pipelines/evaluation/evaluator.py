@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI's evaluator over several denoisers in turn."""
+"""An evaluator that scores several denoisers one after another."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ logger = logging.getLogger(__name__)
 class ComparisonEvaluator(SupervisedEvaluator):
     """``monai.engines.SupervisedEvaluator`` that scores several denoisers on the same images and the same noise.
 
-    :meth:`run` takes the methods one by one, leaves out the conditions that its score table holds already, and writes
-    the summary at the end. A method may name further inputs from the batch in an attribute ``extra_inputs``, as
+    :meth:`run` scores the methods one by one, skips the conditions that the score table already has, and writes the
+    summary at the end. A method can request further inputs from the batch with an attribute ``extra_inputs``, as
     :class:`~noisewise.pipelines.evaluation.ReferenceDenoiser` does.
 
     Args:
-        device: where the networks are.
-        val_data_loader: loader of a ``monai.data.Dataset`` whose data are
-            :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions`'s, through
-            :func:`~noisewise.pipelines.evaluation.evaluation_preprocessing`. Batches of one, unless all images have
-            one size.
+        device: the device of the networks.
+        val_data_loader: loads a ``monai.data.Dataset`` of the conditions that
+            :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` returns, transformed by
+            :func:`~noisewise.pipelines.evaluation.evaluation_preprocessing`. Use batches of one, unless all images
+            have the same size.
         methods: the denoisers by their name in the tables; each maps ``(B, 3, X, Y)`` to the same shape.
-        table: where the scores go; attached to the engine by this class.
+        table: collects the scores; this class attaches it to the engine.
         weights: digest of each method's weights, for those that have any.
-        inferer: applies a method to a batch; ``DenoisingInferer()`` when None, which passes nothing through: simulated
-            noise is unclipped.
+        inferer: applies a method to a batch; ``DenoisingInferer()`` when None. It does not pass values outside [0, 1]
+            through, because simulated noise is not clipped.
         postprocessing: :func:`~noisewise.pipelines.evaluation.evaluation_postprocessing` when None.
         metrics: the five metrics by name, :func:`~noisewise.pipelines.evaluation.evaluation_metrics` when None; the
-            first is what MONAI calls the key metric. Further ones are computed but stand in no table.
+            first is MONAI's key metric. Further metrics are computed but not written to the tables.
         val_handlers: further handlers.
 
     Raises:
@@ -104,7 +104,7 @@ class ComparisonEvaluator(SupervisedEvaluator):
         self.prepare_batch = PrepareBatchExtraInput(getattr(self.network, "extra_inputs", {}))
 
     def denoise(self, index: int, method: str) -> dict[str, torch.Tensor]:
-        """Denoise one condition, without scoring it: what pictures show.
+        """Denoise one condition without scoring it, for pictures.
 
         Args:
             index: index into the loader's dataset.
@@ -123,7 +123,7 @@ class ComparisonEvaluator(SupervisedEvaluator):
         return {key: value.cpu() for key, value in output.items()}
 
     def run(self, global_epoch: int = 1) -> None:
-        """Score every method on the conditions that are pending, then write the summary.
+        """Score every method on its pending conditions, then write the summary.
 
         Args:
             global_epoch: as in ``monai.engines.Evaluator``.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Typical examples of an evaluation, drawn."""
+"""Pictures of typical images of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["draw_examples", "median_images"]
 
 
 def median_images(rows: pd.DataFrame, method: str, pattern: str, sigma: float) -> dict[str, str]:
-    """The typical image of each modality: the one whose PSNR is the (lower) median.
+    """Find the typical image of each modality: the one with the (lower) median PSNR.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
-        method: whose PSNR is looked at.
-        pattern: under which noise pattern.
-        sigma: under which standard deviation.
+        method: the method whose PSNR decides.
+        pattern: the noise pattern.
+        sigma: the standard deviation of the noise.
 
     Returns:
         The ``image_id`` for each modality that has rows of this condition, in alphabetical order.
@@ -48,15 +48,15 @@ def draw_examples(
 ) -> Path:
     """Draw a typical image of each modality, as every method of an evaluation denoises it.
 
-    For each modality and pattern, the image whose PSNR under the evaluator's first method is the median; it is
-    corrupted by the same draw again and denoised by all methods. Call it after the evaluator has run.
+    For each modality and pattern, this draws the image that has the median PSNR under the evaluator's first method,
+    with the noise that was scored, denoised by all methods. Call it after the evaluator has run.
 
     Args:
-        evaluator: what was run.
+        evaluator: an evaluator that has run.
         path: the PNG to write.
-        sigma: at which standard deviation; None takes the one nearest to 25 that was evaluated.
-        patterns: which noise patterns; None takes the Gaussian and the speckle one, or what there is.
-        zoom: show only the center square of this many pixels a side; None shows whole images.
+        sigma: standard deviation of the noise; None takes the evaluated one that is closest to 25.
+        patterns: noise patterns; None takes Gaussian and speckle noise, or the first pattern if neither was evaluated.
+        zoom: show only the center square of this many pixels a side; None for whole images.
 
     Returns:
         ``path``.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which images are evaluated, checked before the first one is denoised."""
+"""The images of an evaluation, checked before the first one is denoised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...listing import first_lines
 
 __all__ = ["evaluation_items"]
 
-# What VIFP's fourth scale needs.
+# VIFP's fourth scale needs this many pixels.
 SMALLEST_SIDE = 41
 SHOWN = 10
 
@@ -25,23 +25,23 @@ def evaluation_items(
     limit: int | None = None,
     crop: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The clean images of a manifest that an evaluation corrupts and scores.
+    """Select the clean images of a manifest that an evaluation corrupts and scores.
 
     Args:
         manifest: path of the manifest.
         split: ``"train"``, ``"val"`` or ``"test"``; None for all images.
         modalities: names of modalities; None for all.
-        limit: at most so many images of each modality, always the same ones; None for all.
+        limit: at most this many images of each modality, always the same ones; None for all.
         crop: side of the center crop that will be scored, in pixels; None scores whole images.
 
     Returns:
         The manifest's data list, see :meth:`~noisewise.data_manifest.Manifest.datalist`.
 
     Raises:
-        ManifestError: when the manifest cannot be read or holds no such image.
-        ValueError: when ``crop`` is below 41 pixels, or images cannot be scored: missing files, images below 41 pixels
-            a side (VIFP needs as many), images that have a clean partner and so noise of their own. The first few
-            are named.
+        ManifestError: when the manifest cannot be read or has no such image.
+        ValueError: when ``crop`` is below 41 pixels, which VIFP needs, or when images cannot be scored: missing files,
+            images below 41 pixels a side, or images that have a clean partner and are therefore noisy. The message
+            names the first few.
     """
     if crop is not None and crop < SMALLEST_SIDE:
         raise ValueError(f"crop must be at least {SMALLEST_SIDE} pixels, which VIFP needs, got {crop}.")

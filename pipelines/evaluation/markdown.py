@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What all Markdown reports have in common."""
+"""Parts that all Markdown reports share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["crop_in_words", "markdown_table"]
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> list[str]:
-    """A Markdown table.
+    """Format a Markdown table.
 
     Args:
         header: the columns' titles.
         rows: the cells.
-        text_columns: how many of the first columns are text; the others are aligned to the right.
+        text_columns: how many of the first columns are text; the others are right-aligned.
 
     Returns:
         Its lines.
@@ -25,7 +25,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_co
 
 
 def crop_in_words(crop: str) -> str:
-    """Which part of the images was scored.
+    """Describe which part of the images was scored.
 
     Args:
         crop: the column ``crop`` of :func:`~noisewise.pipelines.evaluation.read_scores`.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network is, besides its weights."""
+"""A checksum of a network's structure and settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ DIGITS = 16
 
 
 def network_digest(network: nn.Module) -> str:
-    """A checksum of a network's structure and settings, without its weights.
+    """Compute a checksum of a network's structure and settings, without its weights.
 
-    The same weights give other images in a network with, say, another output activation; tables that recognize a
-    method by its weights alone would mix the two.
+    The same weights give different images in a network with, say, another output activation. A table that recognized
+    methods by their weights alone would mix the two.
 
     Args:
-        network: any module. Of it and of all modules inside count name, class, and public attributes that are plain
-            values.
+        network: any module. The checksum covers the name, the class and the public attributes with plain values of the
+            module and of all modules inside it.
 
     Returns:
         16 hexadecimal digits, the same in every process and on every device.

@@ -27,7 +27,7 @@ class PictureRow:
     """One image under one condition.
 
     Attributes:
-        label: what stands left of the row, such as ``"mri, gaussian 25"``; no file names.
+        label: text to the left of the row, such as ``"mri, gaussian 25"``; not a file name.
         noisy: ``(C, X, Y)`` with C of 1 or 3, in 0..255 (values outside are clipped).
         clean: the clean image, of the same shape.
         denoised: results by method, of the same shape.
@@ -42,27 +42,27 @@ class PictureRow:
 def picture_grid(
     rows: Sequence[PictureRow], path: str | os.PathLike, zoom: int | None = None, dots_per_inch: int = 120
 ) -> Path:
-    """Draw a PNG: a row an image, columns noisy | each method | clean | each method's absolute error.
+    """Draw a PNG with one row per image: noisy | each method | clean | each method's absolute error.
 
-    PSNR and SSIM of the whole image stand under each. Error maps are means over channels, on one scale for the whole
-    picture, given by its color bar; images are drawn on 0..255, so nothing is stretched.
+    The PSNR and SSIM of the whole image are printed below each. Error maps are means over channels and share one scale,
+    shown by the color bar; images are drawn on 0..255, without contrast stretching.
 
     Args:
-        rows: what to draw; all with the same methods.
+        rows: the images, all with the same methods.
         path: the PNG to write, atomically; missing folders are made.
-        zoom: show only the square of this many pixels a side around the center; the figures stay the whole image's.
+        zoom: show only the center square of this many pixels a side; PSNR and SSIM are still those of the whole image.
         dots_per_inch: resolution; each image is 2 inches wide.
 
     Returns:
         ``path``.
 
     Raises:
-        ValueError: when there are no rows or they have different methods or shapes that do not match.
+        ValueError: when there are no rows, or their methods differ, or the shapes of a row's images differ.
     """
     methods = _check(rows)
     columns = ["noisy", *methods, "clean", *(f"error: {method}" for method in methods)]
     errors = [error_map(row.denoised[name], row.clean) for row in rows for name in methods]
-    # The 99.5th percentile, since a single bright pixel would darken all the rest.
+    # The 99.5th percentile, because a single bright pixel would make all others dark.
     limit = max([float(np.percentile(error.numpy(), 99.5)) for error in errors] or [1.0]) or 1.0
 
     figure = Figure(
@@ -117,7 +117,7 @@ def _window(image: torch.Tensor, zoom: int | None) -> torch.Tensor:
 
 
 def error_map(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """The absolute error, mean over channels: ``(X, Y)`` of two images ``(C, X, Y)``."""
+    """Compute the absolute error of two images ``(C, X, Y)``, averaged over the channels: ``(X, Y)``."""
     return (image - clean).abs().mean(0)
 
 
@@ -127,7 +127,7 @@ def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> No
     Args:
         axis: Matplotlib axes.
         image: ``(1 or 3, X, Y)``, 0..255.
-        zoom: show only the centered square of so many pixels.
+        zoom: show only the centered square of this many pixels.
     """
     # MONAI's axes are x, y; pictures are drawn row by row.
     values = (_window(image, zoom).clip(0, 255) / 255).permute(2, 1, 0).numpy()
@@ -137,7 +137,7 @@ def show_image(axis: object, image: torch.Tensor, zoom: int | None = None) -> No
 
 
 def quality_text(image: torch.Tensor, clean: torch.Tensor) -> str:
-    """PSNR and SSIM in words, of two images ``(C, X, Y)``, 0..255."""
+    """Format the PSNR and SSIM of two images ``(C, X, Y)``, 0..255."""
     pair = image[None].float(), clean[None].float()
     psnr, ssim = (float(SCORES[name].metric(255)(*pair)) for name in ("psnr", "ssim"))
     return f"{psnr:.2f} dB / {ssim:.4f}"

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A progress bar over an evaluation."""
+"""The progress bar of an evaluation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["EvaluationProgress"]
 
 
 class EvaluationProgress:
-    """Handler that shows, for each method in turn, the conditions done and the time left.
+    """Handler that shows a progress bar for each method: the finished conditions and the time left.
 
     Args:
-        enabled: False shows nothing.
+        enabled: whether to show anything.
     """
 
     def __init__(self, enabled: bool = True) -> None:
@@ -49,7 +49,7 @@ class EvaluationProgress:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
             engine.add_event_handler(Events.COMPLETED, self._stop)
             engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
-            # An interrupt raises no event, and would leave the terminal without its cursor.
+            # An interrupt fires no event and would leave the terminal without a cursor.
             atexit.register(self.progress.stop)
 
     def _start(self, engine: Engine) -> None:
@@ -61,7 +61,7 @@ class EvaluationProgress:
 
     def _stop(self) -> None:
         self.progress.stop()
-        # The finished bar stays on the screen; kept as a task it would be drawn again above the next method's.
+        # The finished bar remains on the screen; as a task it would be drawn again above the next method's.
         self.progress.remove_task(self.task)
 
     def _fail(self, engine: Engine, error: Exception) -> None:

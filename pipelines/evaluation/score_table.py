@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The scores of every image under every condition, kept in one CSV that survives kills and grows method by method."""
+"""The scores of every image under every condition, in one CSV that survives interruptions and grows by method."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NUMBERS = ("sigma", *SCORES, "seconds")
 
 
 class ScoreTableError(ValueError):
-    """A table that cannot be gone on with; the message names the file and the cause."""
+    """A table that cannot be continued; the message names the file and the cause."""
 
 
 def read_scores(path: str | os.PathLike) -> pd.DataFrame:
@@ -54,13 +54,13 @@ def read_scores(path: str | os.PathLike) -> pd.DataFrame:
         path: the file.
 
     Returns:
-        One row an image and condition; the columns are ``modality``, ``source``, ``pattern``, ``sigma`` (0..255
+        One row per image and condition. The columns are ``modality``, ``source``, ``pattern``, ``sigma`` (0..255
         scale), ``method``, ``image_id``, the five scores, ``seconds``, ``weights`` (SHA-256 or empty), ``network``
         (:func:`~noisewise.pipelines.evaluation.network_digest`), ``split``, ``protocol``, ``seed``, ``crop`` (pixels
         or ``none``), ``clip`` and ``quantize``.
 
     Raises:
-        ScoreTableError: when it is no such table.
+        ScoreTableError: when the file is not such a table.
     """
     try:
         rows = pd.read_csv(
@@ -70,34 +70,34 @@ def read_scores(path: str | os.PathLike) -> pd.DataFrame:
             na_values={name: ["", "nan"] for name in NUMBERS},
         )
     except (ValueError, OSError) as error:
-        raise ScoreTableError(f"{path}: is no table of scores: {error}") from error
+        raise ScoreTableError(f"{path}: is not a table of scores: {error}") from error
     if tuple(rows.columns) != COLUMNS:
-        raise ScoreTableError(f"{path}: is no table of scores: its columns are {list(rows.columns)}.")
+        raise ScoreTableError(f"{path}: is not a table of scores: its columns are {list(rows.columns)}.")
     return rows
 
 
 class ScoreTable:
-    """Handler that collects the scores of an evaluation's images, and the folder that they are kept in.
+    """Handler that collects the scores of an evaluation's images in a folder.
 
-    The folder holds ``scores.csv`` (one row an image and condition), ``summary.csv`` and ``summary.md`` (see
+    The folder has ``scores.csv`` (one row per image and condition), ``summary.csv`` and ``summary.md`` (see
     :func:`~noisewise.pipelines.evaluation.summarize`). It belongs to one setup (split, protocol, seed, crop, clipping)
-    and collects any number of methods, conditions and images of it: what is there is kept and not computed again, only
-    a method's rows made with other weights or another network are replaced. Rows are written every ``flush_seconds``
-    and at the end, atomically, so a kill costs seconds. Images appear by their ``image_id`` alone, never by name or
-    path.
+    and collects any number of methods, conditions and images. Existing rows are kept and not computed again; only rows
+    of a method that were made with other weights or another network are replaced. Rows are written atomically every
+    ``flush_seconds`` and at the end, so an interrupted run loses seconds. Images are identified by their ``image_id``
+    alone, never by name or path.
 
     Args:
         output_dir: the folder; made when the first rows are written.
-        split: name of the split that is evaluated; None when it is all.
+        split: the evaluated split; None for all images.
         protocol: noise protocol.
         seed: base seed of the noise.
         crop: side of the scored center crop in pixels, None for whole images.
         clip: whether noisy images were clipped.
         quantize: whether they were rounded to 256 levels.
-        flush_seconds: how long computed rows may be unwritten.
+        flush_seconds: the longest time that computed rows stay unwritten.
 
     Raises:
-        ScoreTableError: when the folder holds scores of another setup, or a ``scores.csv`` that is none.
+        ScoreTableError: when the folder has scores of another setup, or ``scores.csv`` is not a table of scores.
     """
 
     def __init__(
@@ -137,17 +137,17 @@ class ScoreTable:
         return read_scores(self.scores_path) if self.scores_path.exists() else pd.DataFrame(columns=list(COLUMNS))
 
     def begin(self, method: str, weights: str = "", network: str = "") -> None:
-        """Say whose scores come next.
+        """Set the method whose scores follow.
 
         Args:
             method: its name in the tables.
             weights: digest of its weights; empty for methods that have none.
-            network: digest of its structure and settings: the same weights do something else in another network.
+            network: digest of its structure and settings, as the same weights give other images in another network.
         """
         self.identity = {"method": method, "weights": weights, "network": network}
 
     def pending(self, items: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Which conditions the current method has no row for.
+        """Find the conditions that the current method has no row for.
 
         Args:
             items: conditions, as :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` gives them.
@@ -169,7 +169,7 @@ class ScoreTable:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 
     def flush(self, engine: Engine) -> None:
-        """Write the rows that were computed since the last time.
+        """Write the rows that were computed since the last call.
 
         Args:
             engine: the evaluator whose metrics hold them.
@@ -181,7 +181,7 @@ class ScoreTable:
         values = {name: engine.score_metrics[name].metric_fn.get_buffer()[done:count] for name in SCORES}
         fresh = pd.DataFrame(self._items[done:count])
         for name, column in values.items():
-            # Six decimals are far below any difference that matters, and keep the file readable.
+            # Six decimals are precise enough, and keep the file readable.
             fresh[name] = column.double().cpu().numpy().reshape(len(fresh), -1).mean(1).round(6)
         fresh["seconds"] = [round(value, 4) for value in self._seconds[done:count]]
         fresh = fresh.assign(**self.identity, **self.setup)[list(COLUMNS)]
@@ -200,7 +200,7 @@ class ScoreTable:
             other = [found for found in rows[key].unique() if found != value]
             if other:
                 raise ScoreTableError(
-                    f"{self.scores_path}: holds scores made with {key} {other[0]}, this evaluation has {key} {value}; "
+                    f"{self.scores_path}: has scores made with {key} {other[0]}, this evaluation uses {key} {value}; "
                     "choose another output folder."
                 )
 
@@ -208,7 +208,7 @@ class ScoreTable:
         return (rows[list(self.identity)] == list(self.identity.values())).all(axis=1)
 
     def _write(self, fresh: pd.DataFrame) -> None:
-        # Read again: another process may have added its method meanwhile.
+        # Read again, because another process may have added its method in the meantime.
         rows = self.rows()
         old = (rows["method"] == self.identity["method"]) & ~self._is_current(rows)
         if old.any():

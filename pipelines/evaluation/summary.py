@@ -25,25 +25,25 @@ GROUP = ["modality", "pattern", "sigma", "method"]
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """Reduce the scores of single images to one row for each modality, pattern, sigma and method.
 
-    Where ``pattern`` is ``"average"``, the figures are the mean of the Gaussian and the speckle mean; where
-    ``modality`` is ``"average"``, the mean of the modalities' means, so that each modality counts the same however
-    many images it has. An average stands there only when all of its parts do, and carries no standard deviation.
+    Rows with the pattern ``"average"`` have the mean of the Gaussian and the speckle mean. Rows with the modality
+    ``"average"`` have the mean of the modalities' means, so that each modality counts the same regardless of its number
+    of images. An average exists only when all of its parts do, and has no standard deviation.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
 
     Returns:
-        The columns ``modality``, ``pattern``, ``sigma``, ``method``, ``n`` (images, or images and patterns, that went
-        in), ``capped`` (how many reached the PSNR cap, being identical), and for each score ``<score>_mean`` and
-        ``<score>_std`` (sample standard deviation over the images; empty for a single image). An image whose score is
-        not a number makes the mean not a number.
+        The columns ``modality``, ``pattern``, ``sigma``, ``method``, ``n`` (the number of images, or of images
+        and patterns), ``capped`` (how many reached the PSNR cap because they are identical), and for each score
+        ``<score>_mean`` and ``<score>_std`` (sample standard deviation over the images; empty for a single image). If
+        the score of one image is NaN, the mean is NaN.
     """
     methods = list(rows["method"].unique())
     rows = rows.assign(capped=rows["psnr"] >= PSNR_CAP - 1e-6)
     groups = rows.groupby(GROUP, sort=True)
     summary = groups.agg(n=("psnr", "size"), capped=("capped", "sum"))
     for name in SCORES:
-        # pandas would leave out what is not a number, and so hide a network that diverged.
+        # By default pandas skips NaN, which would hide a network that diverged.
         summary[f"{name}_mean"] = groups[name].agg(lambda values: values.mean(skipna=False))
         summary[f"{name}_std"] = groups[name].agg(lambda values: values.std(skipna=False))
     summary = summary.reset_index()
@@ -64,14 +64,13 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary_markdown(rows: pd.DataFrame) -> str:
-    """The summary as Markdown, in the paper's layout: a table a modality, Gaussian, speckle and average side by side.
+    """Format the summary as Markdown in the paper's layout: one table per modality, with the patterns side by side.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
 
     Returns:
-        The text: how the figures were made, then the tables, then what to mind (unequal numbers of images, identical
-        images, figures that are no numbers).
+        The text: the setup, the tables, and notes on unequal numbers of images, identical images and missing scores.
     """
     if rows.empty:
         return "# Evaluation\n\nNothing evaluated yet.\n"
@@ -81,18 +80,18 @@ def summary_markdown(rows: pd.DataFrame) -> str:
         lines += [f"## {_modality_title(modality, rows)}", "", *_modality_table(summary, modality), ""]
     notes = _notes(summary)
     if notes:
-        lines += ["## To mind", "", *notes, ""]
+        lines += ["## Notes", "", *notes, ""]
     return "\n".join(lines)
 
 
 def summary_metrics(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """The summary's means as nested numbers, for experiment tracking.
+    """Return the means of the summary as nested dictionaries, for experiment tracking.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
 
     Returns:
-        ``{method: {"gaussian_25": {"psnr": ..., ...}, ...}}``, averaged over the modalities (of a single one, its own).
+        ``{method: {"gaussian_25": {"psnr": ..., ...}, ...}}``, averaged over the modalities.
     """
     summary = summarize(rows)
     modalities = list(rows["modality"].unique())
@@ -105,7 +104,7 @@ def summary_metrics(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]
 
 
 def _average(summary: pd.DataFrame, over: str, parts: Sequence[str]) -> pd.DataFrame:
-    """Means of means over one column, where all of its ``parts`` are there."""
+    """Average the means over one column, where all of its ``parts`` exist."""
     rest = [column for column in GROUP if column != over]
     complete = summary.groupby(rest).filter(lambda group: set(group[over]) >= set(parts))
     if complete.empty:
@@ -173,7 +172,7 @@ def _cell(cells: pd.DataFrame, key: tuple[str, float, str], name: str) -> tuple[
 
 
 def _best(means: Sequence[float], higher: bool, digits: int) -> set[int]:
-    """Which ones a reader would see as best: equal once rounded counts as equal."""
+    """Find the best values as a reader sees them: values that are equal after rounding are equal."""
     rounded = [round(mean, digits) for mean in means]
     numbers = [mean for mean in rounded if not pd.isna(mean)]
     if not numbers:
@@ -188,7 +187,7 @@ def _notes(summary: pd.DataFrame) -> list[str]:
         counts = dict(zip(group["method"], group["n"]))
         if len(set(counts.values())) > 1 and AVERAGE not in (modality, pattern):
             listed = ", ".join(f"{method} {count}" for method, count in counts.items())
-            notes.append(f"- {modality}, {pattern}, sigma {sigma:g}: not the same number of images ({listed}).")
+            notes.append(f"- {modality}, {pattern}, sigma {sigma:g}: the numbers of images differ ({listed}).")
     for row in summary[summary["psnr_mean"].isna()].itertuples():
         notes.append(f"- {row.modality}, {row.pattern}, sigma {row.sigma:g}, {row.method}: images without a score.")
     single = summary[(summary["capped"] > 0) & (summary["modality"] != AVERAGE) & (summary["pattern"] != AVERAGE)]

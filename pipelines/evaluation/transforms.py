@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to an image before it is denoised and before it is scored."""
+"""The transforms of an image before it is denoised and before it is scored."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["AverageGrayscaled", "evaluation_postprocessing", "evaluation_preproc
 
 
 class AverageGrayscaled(MapTransform):
-    """Give gray images the mean of their output channels, as inference on one-channel images does.
+    """Average the output channels of gray images, as inference on one-channel images does.
 
-    Only where the noisy channels were equal (``record["shared"]``, the protocol ``physical``): where each copy had
-    noise of its own, averaging would remove noise that no denoiser did.
+    This applies only where the noisy channels were equal (``record["shared"]``, the protocol ``physical``). Where each
+    channel had its own noise, averaging would remove noise that the denoiser left.
 
     Args:
         keys: denoised images ``(C, ...)``.
-        record_key: where the noise record stands.
-        grayscale_key: where the item says whether it is gray.
-        allow_missing_keys: don't raise when a key is missing.
+        record_key: key of the noise record.
+        grayscale_key: key of the flag that marks gray images.
+        allow_missing_keys: do not raise when a key is missing.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AverageGrayscaled(MapTransform):
         self.record_key, self.grayscale_key = record_key, grayscale_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Average. Returns: a copy of ``data``, gray images with equal channels."""
+        """Return a copy of ``data`` in which gray images have equal channels."""
         d = dict(data)
         if bool(d[self.grayscale_key]) and bool(d[self.record_key]["shared"]):
             for key in self.key_iterator(d):
@@ -49,16 +49,17 @@ class AverageGrayscaled(MapTransform):
 
 
 def evaluation_preprocessing(crop: int | None = None) -> Compose:
-    """From an item of :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` to noisy and clean images.
+    """Make the transform from a condition to its noisy and clean images.
 
     Args:
-        crop: cut the images to this many pixels a side around their center before noise is drawn; smaller images stay
-            as they are. None keeps whole images.
+        crop: side in pixels of a center crop, taken before the noise is drawn; smaller images are not changed. None
+            keeps whole images.
 
     Returns:
-        A transform whose items hold ``image`` (noisy) and ``label`` (clean), ``(3, X, Y)`` float32 about [0, 1],
-        ``noise`` (record), ``noise_level``, ``grayscale``, ``eight_bit``, ``modality``, ``source`` and ``image_id``,
-        and nothing else: neither paths nor file headers go further.
+        A transform of items of :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions`. Its results have
+        ``image`` (noisy) and ``label`` (clean), ``(3, X, Y)`` float32 about [0, 1], ``noise`` (record),
+        ``noise_level``, ``grayscale``, ``eight_bit``, ``modality``, ``source`` and ``image_id``, and nothing else, so
+        that no paths and file headers are passed on.
     """
     cropping = [] if crop is None else [CenterSpatialCropd(keys="image", roi_size=(crop, crop))]
     kept = ["image", "label", "noise", "noise_level", "grayscale", "eight_bit", "modality", "source", "image_id"]
@@ -77,9 +78,10 @@ def evaluation_preprocessing(crop: int | None = None) -> Compose:
 
 
 def evaluation_postprocessing() -> Compose:
-    """From network output to what is scored: gray outputs averaged, then 0..255, clipped, rounded where 8-bit.
+    """Make the transform from the network's output to the scored images.
 
     Returns:
-        A transform of items with ``image``, ``pred`` and ``label``.
+        A transform of items with ``image``, ``pred`` and ``label``: it averages the channels of gray outputs, scales to
+        0..255, clips, and rounds where the image has 8 bits.
     """
     return Compose([AverageGrayscaled(keys="pred"), ToGreyLevelsd(keys=["image", "pred", "label"])])

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-dose CT, judged as CT physics does it: noise power, sharpness of edges, HU bias, detectability of lesions."""
+"""Low-dose CT, evaluated as in CT physics: noise power, edge sharpness, HU bias, detectability of lesions."""
 
 from .detectability import Detectability, area_under_curve, hotelling_observer, laguerre_gauss_channels
 from .edges import EdgeResponse, Edges, edge_response, edge_sharpness_ratio, find_edges

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether simulated low-dose noise is the real one, on all pairs of a manifest."""
+"""The comparison of simulated and real low-dose noise on all pairs of a manifest."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def calibrate(
     """Compare simulated with real noise on all pairs of a manifest, and write tables and a figure.
 
     Args:
-        manifest: pairs; the kernel of each must be a known soft or sharp one
+        manifest: manifest of the pairs; the kernel of each must be a known soft or sharp one
             (:func:`~noisewise.data_manifest.kernel_class`).
-        tube_currents: the table that :func:`read_tube_currents` reads, or what it returns.
-        output: the folder; made where it is missing.
+        tube_currents: a table for :func:`read_tube_currents`, or its result.
+        output: the output folder, which is created if necessary.
         photons_per_ma: the exposure constant to check.
         dose: the low dose as a fraction of the normal one.
         modulation: see :func:`~noisewise.transforms.low_dose_noise`.
         spacing_mm: side of a pixel.
         seed: the first slice's seed; each further slice has the next one.
-        report: told what happens, line by line.
+        report: receives each line of progress.
 
     Returns:
-        ``calibration.csv`` (one line a slice), ``calibration.md`` (one line a kernel and patient) and
+        ``calibration.csv`` (one line per slice), ``calibration.md`` (one line per kernel and patient) and
         ``low_dose_calibration.png`` (radial noise power spectra).
 
     Raises:
@@ -84,7 +84,7 @@ def read_tube_currents(table: str | os.PathLike) -> dict[str, float]:
 
     Raises:
         ValueError: when the table cannot be read, lacks a column, names a file twice with different currents, or a
-            current is no positive number.
+            current is not a positive number.
     """
     try:
         with Path(table).open(encoding="utf-8-sig", newline="") as file:
@@ -92,7 +92,7 @@ def read_tube_currents(table: str | os.PathLike) -> dict[str, float]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{table}: cannot be read: {error}") from None
     if not rows or not {"file", "mA"} <= set(rows[0]):
-        raise ValueError(f"{table}: wants the columns file and mA, and one line a slice.")
+        raise ValueError(f"{table}: needs the columns file and mA, and one line per slice.")
     currents: dict[str, float] = {}
     for line, row in enumerate(rows, start=2):
         try:
@@ -102,7 +102,7 @@ def read_tube_currents(table: str | os.PathLike) -> dict[str, float]:
         if not 0 < current < math.inf:
             raise ValueError(f"{table}, line {line}: mA must be a positive number, got {row['mA']!r}.")
         if currents.setdefault(os.path.basename(row["file"]), current) != current:
-            raise ValueError(f"{table}, line {line}: this file stands there twice, with different tube currents.")
+            raise ValueError(f"{table}, line {line}: this file is listed twice, with different tube currents.")
     return currents
 
 

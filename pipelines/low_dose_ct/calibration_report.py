@@ -26,11 +26,11 @@ _STYLES = {"real": "-", "simulated": "--"}
 
 
 def write_calibration(comparisons: Sequence[NoiseComparison], output: str | os.PathLike) -> list[Path]:
-    """Write a calibration.
+    """Write the results of a calibration.
 
     Args:
-        comparisons: one a slice.
-        output: the folder; made where it is missing.
+        comparisons: one per slice.
+        output: the output folder, which is created if necessary.
 
     Returns:
         ``calibration.csv``, ``calibration.md`` and ``low_dose_calibration.png``.
@@ -70,7 +70,7 @@ def _row(each: NoiseComparison) -> dict[str, Any]:
 
 def _summary(rows: Sequence[dict[str, Any]]) -> str:
     header = ["kernel", "patient", "slices", "real, HU", "simulated, HU", "simulated / real"]
-    header += [f"{what}, {side}" for what in ("horizontal / vertical", "mean frequency") for side in _SIDES]
+    header += [f"{measure}, {side}" for measure in ("horizontal / vertical", "mean frequency") for side in _SIDES]
     lines = []
     for kernel in sorted({row["kernel"] for row in rows}):
         members = [row for row in rows if row["kernel"] == kernel and row["regions"]]
@@ -94,7 +94,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> str:
         "",
     ]
     if left_out:
-        text += [f"{left_out} slices hold no soft tissue to measure in.", ""]
+        text += [f"{left_out} slices have no soft tissue to measure in.", ""]
     return "\n".join(text)
 
 
@@ -105,7 +105,7 @@ def _mean(rows: Sequence[dict[str, Any]], name: str, digits: int) -> str:
 
 
 def _figure(comparisons: Sequence[NoiseComparison]) -> Figure:
-    """Radial spectra, mean over slices: above in absolute units, below each slice's area set to 1."""
+    """Draw mean radial spectra: in absolute units above, normalized to an area of 1 per slice below."""
     kernels = sorted({each.kernel for each in comparisons})
     figure = Figure(figsize=(4.2 * len(kernels), 6.0), layout="constrained")
     FigureCanvasAgg(figure)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well lesions of low contrast can be detected: a channelized Hotelling observer."""
+"""The detectability of low-contrast lesions for a channelized Hotelling observer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Detectability", "area_under_curve", "hotelling_observer", "laguerre_
 
 @dataclass(frozen=True)
 class Detectability:
-    """What a model observer makes of a detection task.
+    """The performance of a model observer in a detection task.
 
     Attributes:
         auc: area under the ROC curve: 0.5 is guessing, 1 is certain.
         d_prime: distance of the two means of the observer's scores in units of their standard deviation; for Gaussian
-            scores ``auc = Phi(d_prime / sqrt(2))``. It keeps telling conditions apart where the AUC nears 1.
+            scores ``auc = Phi(d_prime / sqrt(2))``. It still separates conditions where the AUC is close to 1.
         present: the observer's score of each region with a lesion, ``(N,)``.
         absent: the score of each region without one.
     """
@@ -33,7 +33,7 @@ class Detectability:
 
 
 def laguerre_gauss_channels(size: int, width_px: float, count: int = 5) -> np.ndarray:
-    """Make the channels that see signals which are round and at a known place.
+    """Make channels for round signals at a known place.
 
     Gallas and Barrett, "Validating the use of channels to estimate the ideal linear observer", J Opt Soc Am A 20(9),
     2003: ``u_n(r) = sqrt(2)/a exp(-pi r^2/a^2) L_n(2 pi r^2/a^2)``, as in the FDA's LCD-CT toolbox.
@@ -44,7 +44,7 @@ def laguerre_gauss_channels(size: int, width_px: float, count: int = 5) -> np.nd
         count: how many channels.
 
     Returns:
-        ``(count, size * size)``; nearly orthonormal where the region holds the channels and the pixels resolve them.
+        ``(count, size * size)``; nearly orthonormal if the region contains the channels and the pixels resolve them.
 
     Raises:
         ValueError: when an argument is not positive.
@@ -60,22 +60,23 @@ def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarr
     """Let a channelized Hotelling observer detect a lesion at a known place.
 
     The observer's template is ``S^-1 (mean present - mean absent)`` of the channels' outputs, S being the mean of the
-    two classes' covariances. Each region is scored by a template that has seen neither it nor its partner, the region
-    of the same index in the other class: a template that scores its own training regions finds lesions in pure noise.
-    Regions with and without the lesion that share their noise therefore belong under one index.
+    two classes' covariances. Each region is scored by a template that was made without it and without its partner, the
+    region of the same index in the other class, because a template that scores its own training regions finds lesions
+    in pure noise. Regions with and without the lesion that share their noise must therefore have the same index.
 
     Args:
-        present: regions with the lesion in their middle, ``(N, size, size)`` in HU, denoised if that is to be judged.
-        absent: as many regions without it.
+        present: regions with the lesion in their middle, ``(N, size, size)`` in HU, after denoising if that is the
+            question.
+        absent: the same number of regions without it.
         channels: ``(count, size * size)``, as from :func:`laguerre_gauss_channels`.
 
     Returns:
-        AUC and d', with the scores. Both come out slightly low, as the template is learned from N - 1 regions a class;
-        take N at least ten times the number of channels.
+        AUC and d', with the scores. Both are slightly too low, because the template is made from N - 1 regions per
+        class; use at least ten times as many regions as channels.
 
     Raises:
-        ValueError: when the classes differ in shape, do not suit the channels, hold values that are not finite, have
-            fewer than ``count + 2`` regions, or too little noise to tell the channels apart.
+        ValueError: when the classes differ in shape, do not fit the channels, have values that are not finite, have
+            fewer than ``count + 2`` regions, or too little noise to separate the channels.
     """
     channels = np.asarray(channels, dtype=np.float64)
     present, absent = (np.asarray(x, dtype=np.float64) for x in (present, absent))
@@ -88,12 +89,12 @@ def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarr
     if count < len(channels) + 2:
         raise ValueError(f"{len(channels)} channels need {len(channels) + 2} or more regions a class, got {count}.")
     if not (np.isfinite(present).all() and np.isfinite(absent).all()):
-        raise ValueError("present and absent must hold finite values only.")
+        raise ValueError("present and absent must have finite values only.")
 
     outputs = np.stack([x.reshape(count, -1) @ channels.T for x in (present, absent)])
     within = (outputs - outputs.mean(1, keepdims=True)).reshape(-1, len(channels))
     if np.linalg.matrix_rank(within) < len(channels):
-        raise ValueError("The channels' outputs do not vary independently: the regions hold too little noise.")
+        raise ValueError("The channels' outputs do not vary independently: the regions have too little noise.")
     scores = np.empty((2, count))
     for index in range(count):
         seen = np.delete(outputs, index, axis=1)
@@ -101,8 +102,8 @@ def hotelling_observer(present: ArrayLike, absent: ArrayLike, channels: np.ndarr
         centered = (seen - means[:, None]).reshape(-1, len(channels))
         covariance = centered.T @ centered / (2 * (count - 2))
         template = np.linalg.solve(covariance, means[0] - means[1])
-        # From the middle between the classes and in units of the template's own noise, so that the scores of different
-        # templates compare. Classes without any difference leave a template of zeros.
+        # Relative to the middle between the classes and in units of the template's own noise, so that scores of
+        # different templates are comparable. Equal classes give a template of zeros.
         spread = np.sqrt(template @ covariance @ template)
         scores[:, index] = (outputs[:, index] - means.mean(0)) @ template / (spread or 1.0)
 
@@ -119,8 +120,8 @@ def area_under_curve(present: ArrayLike, absent: ArrayLike) -> float:
     """Compute the area under the ROC curve of two sets of scores.
 
     Args:
-        present: scores of the cases that have the lesion, ``(N,)``.
-        absent: scores of those that have not, ``(M,)``.
+        present: scores of the cases with the lesion, ``(N,)``.
+        absent: scores of the cases without it, ``(M,)``.
 
     Returns:
         The share of all pairs in which the case with the lesion scores higher, ties counting half.

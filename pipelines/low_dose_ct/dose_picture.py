@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of low-dose CT: normal dose, simulated low dose, denoised, and what denoising took away."""
+"""A picture of low-dose CT: normal dose, simulated low dose, denoised, and the residual."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read_normal_dose(record: ManifestRecord) -> np.ndarray:
     """Read a CT slice of a manifest.
 
     Args:
-        record: a line of the manifest; of a pair, the full dose is read.
+        record: a line of the manifest; for a pair, the full dose is read.
 
     Returns:
         ``(H, W)`` float64 in HU.
 
     Raises:
         ImageReadError: when the file cannot be read.
-        ValueError: when the record is no CT.
+        ValueError: when the record is not CT.
     """
     if record.modality != "ct":
         raise ValueError(f"{record.name}: its modality is {record.modality}, not ct.")
@@ -56,17 +56,17 @@ def draw_low_dose(
     seed: int = 0,
     dots_per_inch: int = 120,
 ) -> Path:
-    """Draw a PNG: a row a slice and kernel; columns normal dose | low dose | denoised | low dose - denoised.
+    """Draw a PNG with one row per slice and kernel: normal dose | low dose | denoised | low dose - denoised.
 
     Args:
-        slices: normal-dose slices, ``(H, W)`` in HU, such as :func:`read_normal_dose` gives.
-        denoise: from a low-dose slice ``(H, W)`` in HU to the denoised one.
+        slices: normal-dose slices, ``(H, W)`` in HU, such as :func:`read_normal_dose` returns.
+        denoise: denoises a low-dose slice ``(H, W)`` in HU.
         path: the PNG to write, atomically; missing folders are made.
         kernels: reconstruction kernels of the simulated noise.
         dose: the fraction of the normal dose.
         tube_current: the normal dose, in mA for 3 mm slices.
         spacing_mm: side of a pixel.
-        window: center and width in HU. The residual is shown over the same width, around 0.
+        window: center and width in HU. The residual is shown with the same width, around 0.
         seed: the first row's seed; each further row has the next one.
         dots_per_inch: resolution; each slice is 2.4 inches wide.
 
@@ -88,7 +88,7 @@ def draw_low_dose(
         low = simulation(torch.from_numpy(np.asarray(normal, np.float32))[None])[0].numpy().astype(np.float64)
         denoised = np.asarray(denoise(low))
         if denoised.shape != low.shape:
-            raise ValueError(f"the denoiser made the shape {denoised.shape} of a slice of {low.shape}.")
+            raise ValueError(f"the denoiser returned the shape {denoised.shape} for a slice of {low.shape}.")
         images = [windowed(image, window) for image in (normal, low, denoised)]
         images.append(windowed(low - denoised, (0.0, window[1])))
         for axis, image, title in zip(row_axes, images, _COLUMNS):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The sharpness of a slice's own edges: their spread function, its transfer function, and what denoising does to it."""
+"""The sharpness of a slice's own edges: their spread function and transfer function, before and after denoising."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["EdgeResponse", "Edges", "edge_response", "edge_sharpness_ratio", "fi
 _BIN_PX = 0.25
 _FREQUENCY_STEP = 0.005  # cycles/pixel
 _LARGEST_FREQUENCY = 1.0  # cycles/pixel; the spread function is sampled four times a pixel, so 2 would be the limit
-_LEAST_CONTRAST = 0.1  # of the full dose's; what is left below that is no edge any more
+_LEAST_CONTRAST = 0.1  # of the full dose's; with less contrast there is no edge any more
 
 
 @dataclass(frozen=True)
 class Edges:
-    """The pixels along strong, smooth edges of a slice, and where each lies across its edge.
+    """The pixels along strong, smooth edges of a slice, and their positions across the edges.
 
     Attributes:
         rows: row of every pixel, ``(M,)``.
@@ -33,9 +33,9 @@ class Edges:
         distance_px: signed distance of the pixel's center from the edge in pixels, positive on the bright side.
         low_hu: HU of the edge's dark side, at every pixel.
         contrast_hu: HU of its bright side less its dark side.
-        reach_px: the largest distance that pixels are taken from.
+        reach_px: the largest distance of these pixels from the edge.
         shape: shape of the slice.
-        points: how many points on edges the pixels belong to, about the length of all edges in pixels.
+        points: the number of points on edges, about the length of all edges in pixels.
     """
 
     rows: np.ndarray
@@ -50,14 +50,14 @@ class Edges:
 
 @dataclass(frozen=True)
 class EdgeResponse:
-    """How a slice renders its edges, averaged over all of them.
+    """The response of a slice at its edges, averaged over all of them.
 
     Attributes:
-        distance_mm: distance across the edge, ``(D,)``.
-        spread: the edge spread function there: 0 on the dark side, 1 on the bright one.
+        distance_mm: distances across the edge, ``(D,)``.
+        spread: the edge spread function at these distances: 0 on the dark side, 1 on the bright one.
         frequency: frequencies in cycles/mm, ``(F,)``, from 0.
-        transfer: the task-based transfer function there, 1 at 0. It holds the object's own edge: real organs are not
-            ideal steps, so compare slices of the same object.
+        transfer: the task-based transfer function at these frequencies, 1 at 0. It includes the object's own edge; real
+            organs are not ideal steps, so compare slices of the same object.
     """
 
     distance_mm: np.ndarray
@@ -67,7 +67,7 @@ class EdgeResponse:
 
     @property
     def f50(self) -> float:
-        """Where the transfer function first falls to one half, in cycles/mm; NaN where it never does."""
+        """The frequency where the transfer function first falls to one half, in cycles/mm; NaN if it never does."""
         below = np.flatnonzero(self.transfer <= 0.5)
         if below.size == 0:
             return float("nan")
@@ -78,7 +78,7 @@ class EdgeResponse:
     def rise_mm(self) -> float:
         """The distance over which the edge rises from 10 % to 90 %, in mm."""
         center = len(self.spread) // 2
-        # Seen from the middle of the edge, so that noise on the plateaus is no crossing.
+        # Starting from the middle of the edge, so that noise on the plateaus does not count as a crossing.
         first = center - np.argmax(self.spread[center::-1] <= 0.1)
         last = center + np.argmax(self.spread[center:] >= 0.9)
         start = np.interp(0.1, self.spread[first : first + 2], self.distance_mm[first : first + 2])
@@ -91,19 +91,19 @@ def find_edges(
 ) -> Edges:
     """Find the edges of a slice on which sharpness can be measured.
 
-    Edges are where the smoothed slice is steepest, to a fraction of a pixel. One is taken when it is strong (skin to
-    air, soft tissue to lung, thick bone), flat on both sides as far as ``reach_px``, inside the reconstruction circle,
-    and the patient's: the table is left out.
+    Edges are located where the smoothed slice is steepest, to a fraction of a pixel. An edge is used when it is strong
+    (skin to air, soft tissue to lung, thick bone), flat on both sides up to ``reach_px``, inside the reconstruction
+    circle, and part of the patient, not of the table.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
-        contrast_hu: the least contrast of an edge in HU; at a few times the noise, edges are located to well below a
-            tenth of a pixel.
-        smoothing_px: standard deviation in pixels of the Gaussian under which edges are located.
-        reach_px: how far on both sides pixels are taken; at least 3 times ``smoothing_px``.
+        contrast_hu: the smallest contrast of an edge in HU; with a few times the noise, edges are located to well below
+            a tenth of a pixel.
+        smoothing_px: standard deviation in pixels of the Gaussian filter for locating edges.
+        reach_px: the distance on both sides from which pixels are used; at least 3 times ``smoothing_px``.
 
     Returns:
-        The pixels along all edges; with ``points`` 0 where the slice has none.
+        The pixels along all edges; ``points`` is 0 if the slice has none.
 
     Raises:
         ValueError: when ``reach_px`` is below 3 times ``smoothing_px``, ``contrast_hu`` is not positive, and as
@@ -128,7 +128,8 @@ def find_edges(
         pixels, nearest = pixels[np.isfinite(apart)], nearest[np.isfinite(apart)]
     offset = pixels - points[nearest]
     distance = (offset * normals[nearest]).sum(-1)
-    # Beyond the end of a piece of edge, the nearest point lies aside and its normal says nothing about the pixel.
+    # Beyond the end of a piece of edge, the nearest point is off to the side and its normal does not apply to the
+    # pixel.
     aside = np.abs(offset[:, 0] * normals[nearest, 1] - offset[:, 1] * normals[nearest, 0])
     used = (np.abs(distance) <= reach_px) & (aside <= 1)
     pixels, nearest = pixels[used], nearest[used]
@@ -145,19 +146,19 @@ def find_edges(
 
 
 def edge_response(image: ArrayLike, edges: Edges, spacing_mm: float = 1.0) -> EdgeResponse:
-    """Average a slice over its edges to their spread function and its transfer function.
+    """Compute the edge spread function and the transfer function of a slice, averaged over its edges.
 
-    The pixels of all edges are pooled by their distance from the edge in bins of a quarter pixel, strong edges counting
-    more, so that thousands of pixels take the noise away and no pixel is interpolated. The derivative is the line
-    spread function; its Fourier transform, with the loss by the bins undone, is the transfer function.
+    The pixels of all edges are pooled by their distance from the edge in bins of a quarter pixel, weighted by the
+    contrast of their edge, so that thousands of pixels average out the noise without interpolation. The derivative is
+    the line spread function; its Fourier transform, corrected for the bins, is the transfer function.
 
     Args:
-        image: a slice of the object that ``edges`` were found in, ``(H, W)`` in HU.
-        edges: from :func:`find_edges` of the full-dose slice, for all versions of the slice alike.
-        spacing_mm: pixel spacing; with 1, distances come in pixels and frequencies in cycles/pixel.
+        image: a version of the slice that ``edges`` were found in, ``(H, W)`` in HU.
+        edges: the result of :func:`find_edges` for the full-dose slice, the same for all versions of the slice.
+        spacing_mm: pixel spacing; with 1, distances are in pixels and frequencies in cycles/pixel.
 
     Returns:
-        The averaged edge; all NaN where the slice has lost nine tenths of the edges' contrast, and so the edges.
+        The averaged edge; all NaN if the slice has lost nine tenths of the edges' contrast.
 
     Raises:
         ValueError: when there are no edges, the shapes differ, or ``spacing_mm`` is not positive.
@@ -191,7 +192,7 @@ def edge_response(image: ArrayLike, edges: Edges, spacing_mm: float = 1.0) -> Ed
     where = (middles[1:] + middles[:-1]) / 2
     frequency = np.arange(0, _LARGEST_FREQUENCY + _FREQUENCY_STEP / 2, _FREQUENCY_STEP)
     transfer = np.abs(np.exp(-2j * np.pi * frequency[:, None] * where) @ line)
-    # A bin averages over its width, and the difference of two bins does so once more.
+    # A bin averages over its width, and the difference of two bins does so again.
     transfer = transfer / transfer[0] / np.sinc(frequency * _BIN_PX) ** 2
 
     return EdgeResponse(
@@ -206,13 +207,13 @@ def edge_sharpness_ratio(image: ArrayLike, reference: ArrayLike, edges: Edges) -
     """Compare the sharpness of two versions of a slice on the same edges.
 
     Args:
-        image: the slice to judge, ``(H, W)`` in HU.
+        image: the slice to evaluate, ``(H, W)`` in HU.
         reference: the slice to compare with.
-        edges: from :func:`find_edges` of the full-dose slice.
+        edges: the result of :func:`find_edges` for the full-dose slice.
 
     Returns:
-        f50 of the image's transfer function over f50 of the reference's: 1 where denoising keeps the edges, below 1
-        where it blurs them, above 1 where it sharpens them. NaN where one of them has no f50.
+        f50 of the image's transfer function over f50 of the reference's: 1 if denoising keeps the edges, below 1
+        if it blurs them, above 1 if it sharpens them. NaN if one of them has no f50.
 
     Raises:
         ValueError: as :func:`edge_response`.
@@ -221,10 +222,10 @@ def edge_sharpness_ratio(image: ArrayLike, reference: ArrayLike, edges: Edges) -
 
 
 def _steepest_points(full: np.ndarray, contrast_hu: float, smoothing_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the patient's edges to a fraction of a pixel, and the normals toward the bright side, ``(P, 2)``."""
+    """Locate points on the patient's edges to a fraction of a pixel, with normals to the bright side, ``(P, 2)``."""
     gradient = np.stack([ndimage.gaussian_filter(full, smoothing_px, order=order) for order in ((1, 0), (0, 1))], -1)
     steepness = np.hypot(gradient[..., 0], gradient[..., 1])
-    # Half of what a step of this contrast has under this Gaussian: the slice itself is blurred too.
+    # Half the steepness of a step of this contrast under this Gaussian, because the slice itself is blurred too.
     strong = steepness > contrast_hu / (np.sqrt(2 * np.pi) * smoothing_px) / 2
     strong &= ndimage.binary_dilation(patient_outline(full, smoothing_px), iterations=2)
     pixels = np.argwhere(strong)
@@ -235,8 +236,8 @@ def _steepest_points(full: np.ndarray, contrast_hu: float, smoothing_px: float) 
         ndimage.map_coordinates(spline, (pixels + step * normals).T, prefilter=False, mode="nearest")
         for step in (-1, 1)
     )
-    # The vertex of the parabola through the three, where that is a maximum and lies nearest to this pixel; with some
-    # room, as an edge midway between two pixels is as near to both.
+    # The vertex of the parabola through the three values, if it is a maximum and closest to this pixel; with some
+    # tolerance, because an edge midway between two pixels is equally close to both.
     rise, curvature = after - before, 2 * steepness[strong] - before - after
     peak = (curvature > 0) & (np.abs(rise) <= 2 * 0.6 * curvature)
     shift = rise[peak] / (2 * curvature[peak])
@@ -246,7 +247,7 @@ def _steepest_points(full: np.ndarray, contrast_hu: float, smoothing_px: float) 
 def _sides(
     full: np.ndarray, points: np.ndarray, normals: np.ndarray, smoothing_px: float, reach_px: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """HU of the dark and the bright side at every point, and whether both are flat and reconstructed."""
+    """Return the HU of the dark and the bright side at every point, and whether both are flat and reconstructed."""
     steps = np.linspace(-reach_px, reach_px, 2 * int(np.ceil(reach_px)) + 1)
     where = points[:, :, None] + steps * normals[:, :, None]
     smooth = ndimage.gaussian_filter(full, smoothing_px)
@@ -255,10 +256,10 @@ def _sides(
     low, high = dark.mean(1), bright.mean(1)
     contrast = high - low
     flat = (np.ptp(dark, axis=1) <= 0.2 * contrast) & (np.ptp(bright, axis=1) <= 0.2 * contrast)
-    # Anything on the way that is darker or brighter than both sides is a second edge.
+    # Anything in between that is darker or brighter than both sides is a second edge.
     plain = (across.min(1) >= low - 0.2 * contrast) & (across.max(1) <= high + 0.2 * contrast)
 
-    # One pixel more, for the corners of the pixels at the far end.
+    # One more pixel, for the corners of the pixels at the far end.
     reconstructed = np.pad(reconstruction_circle(full), 1)
     far = points[:, :, None] + np.array([-1, 1]) * (reach_px + 1) * normals[:, :, None] + 1
     far = np.clip(np.rint(far).astype(int), 0, np.array(reconstructed.shape)[:, None] - 1)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The leave-one-patient-out study: every method trained on the others' pairs, scored on the patient left out."""
+"""The leave-one-patient-out study: every method is trained on all other patients and scored on the one left out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 BUNDLE = "low_dose_ct_denoising"
-# Every so many-th slice of a training patient follows the training; the patient left out is in no other split.
+# Every fifth slice of a training patient is used for validation; the patient left out is only in the test split.
 VALIDATION_EVERY = 5
 
 
@@ -71,12 +71,12 @@ class ComparedDenoisers:
 
 
 def study_methods() -> list[Method]:
-    """The methods of the bundle's ``configs/methods``, in the order of training."""
+    """Read the methods of the bundle's ``configs/methods``, in the order of training."""
     return read_methods(bundle_path(BUNDLE) / "configs" / "methods")
 
 
 def fold_folder(output: str | os.PathLike, subject: str) -> Path:
-    """Where a fold lies: ``<output>/folds/<subject>``."""
+    """Return the folder of a fold: ``<output>/folds/<subject>``."""
     return Path(output) / "folds" / subject
 
 
@@ -88,22 +88,22 @@ def train_folds(
     report: Callable[[str], None] = print,
     **options: Any,
 ) -> list[RowResult]:
-    """Train each method once a patient, on the pairs of all others; what is finished is kept.
+    """Train each method once per patient, on the pairs of all other patients; finished trainings are kept.
 
     Args:
         methods: in the order of training: all folds of the first one, then the next.
-        manifest: pairs of several patients; its own splits do not count.
+        manifest: manifest of pairs of several patients; its splits are ignored.
         output: the folder; see :func:`fold_folder`.
-        settings: overrides of config keys, for all methods alike.
-        report: told what happens, line by line.
+        settings: overrides of config keys, the same for all methods.
+        report: receives each line of progress.
         options: passed to :func:`~noisewise.pipelines.reproduce.training.train_methods`.
 
     Returns:
-        What became of each training.
+        The outcome of each training.
 
     Raises:
         ManifestError: when the manifest cannot be read or has fewer than two patients.
-        BudgetError: when the folder was begun with another budget or manifest.
+        BudgetError: when the folder was started with another budget or manifest.
     """
     folds = []
     for subject, fold in leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY):
@@ -135,15 +135,15 @@ def score_folds(
     """Score denoisers on the patients that they were not trained on.
 
     Args:
-        manifest: the manifest that the folds were made of.
-        output: the folder of :func:`train_folds`; rows that ``scores.csv`` there holds already are not computed again.
+        manifest: the manifest that the folds were made from.
+        output: the folder of :func:`train_folds`; existing rows of its ``scores.csv`` are not computed again.
         compared: the denoisers; a method whose training of a fold is not finished is left out there, and reported.
         spacing_mm: side of a pixel.
         window: center and width of the clinical window in HU.
-        report: told what happens, line by line.
+        report: receives each line of progress.
 
     Returns:
-        ``<output>/scores.csv``: one line a method and slice, with the keys of
+        ``<output>/scores.csv``: one line per method and slice, with the keys of
         :func:`~noisewise.pipelines.low_dose_ct.score_slice`.
 
     Raises:
@@ -169,7 +169,7 @@ def score_folds(
                     "weights": weights,
                     **scores,
                 }
-            write_rows(table, rows.values())  # after each denoiser: a run that is cut off loses one
+            write_rows(table, rows.values())  # after each denoiser, so that an interrupted run loses only one
     return table
 
 
@@ -182,13 +182,13 @@ def fold_denoisers(
     """Make functions that denoise each pair with the weights or filter of its fold, which never saw its patient.
 
     Args:
-        manifest: the manifest that the folds were made of.
+        manifest: the manifest that the folds were made from.
         output: the folder of :func:`train_folds`.
         compared: the denoisers; a method that is not trained on every fold is left out, and reported.
         report: receives a line for each one left out.
 
     Returns:
-        By method, a function from a pair to its low dose denoised, ``(H, W)`` in HU.
+        Functions by method that return the denoised low dose of a pair, ``(H, W)`` in HU.
     """
     by_method: dict[str, dict[str, PairDenoiser]] = {}
     folds = dict(leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY))
@@ -209,7 +209,7 @@ def _denoisers_of_fold(
     compared: ComparedDenoisers,
     report: Callable[[str], None],
 ) -> list[tuple[str, str, PairDenoiser]]:
-    """Name, digest and denoiser of each method of a fold."""
+    """Return name, digest and denoiser of each method of a fold."""
     train = fold.select("train").records
     return [
         *((name, name, _reference(name, train)) for name in compared.references),
@@ -237,7 +237,7 @@ def _reference(name: str, train: Sequence[Any]) -> PairDenoiser:
     fitted: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
     def denoise(pair: Pair) -> np.ndarray:
-        # Fitted when first needed, and for each kernel apart: reading all pairs takes a while.
+        # Fitted for each kernel when it is first needed, because reading all pairs takes a while.
         if pair.kernel not in fitted:
             pairs = [read_pair(record) for record in train if record.kernel == pair.kernel]
             fitted[pair.kernel] = fit_reference(name, [(each.low, each.full) for each in pairs])
@@ -247,7 +247,7 @@ def _reference(name: str, train: Sequence[Any]) -> PairDenoiser:
 
 
 def _network(denoiser: Denoiser) -> PairDenoiser:
-    """The way that users denoise: values outside -1000..1000 HU pass through, any engine."""
+    """Denoise as users do: values outside -1000..1000 HU pass through, any engine."""
 
     def denoise(pair: Pair) -> np.ndarray:
         return np.asarray(denoiser.denoise_slices(pair.low[None].astype(np.float32), CT_RANGE)[0], np.float64)

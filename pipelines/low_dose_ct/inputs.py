@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every measure of CT slices here does to its arguments first."""
+"""Checks of CT slices that all measures share."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def as_slice(name: str, image: ArrayLike) -> np.ndarray:
         raise ValueError(f"{name} must be one slice, (H, W), got the shape {array.shape}.")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite values only.")
+        raise ValueError(f"{name} must have finite values only.")
     return array
 
 
 def as_slices(**images: ArrayLike) -> tuple[np.ndarray, ...]:
-    """Check CT slices that must lie pixel on pixel.
+    """Check CT slices that must have the same pixels.
 
     Args:
-        **images: the slices, ``(H, W)`` in HU, under the names that the message shall give them.
+        **images: the slices, ``(H, W)`` in HU, by their names in error messages.
 
     Returns:
         Copies in float64, in the order given.

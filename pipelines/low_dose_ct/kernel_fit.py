@@ -19,20 +19,20 @@ from .noise_power import noise_power_spectrum
 
 __all__ = ["KernelFit", "fit_kernel"]
 
-# A kernel so wide that it passes all frequencies of an image: what is left is the ramp filter's noise.
+# A kernel so wide that it passes all frequencies of an image, which leaves the noise of the ramp filter.
 _ALL_PASS = 1e6
 
 
 @dataclass(frozen=True)
 class KernelFit:
-    """What makes simulated noise equal the real one.
+    """The parameters that make simulated noise equal the real one.
 
     Attributes:
         kernel: the reconstruction kernel.
         photons_per_ma: the exposure constant, in place of :data:`~noisewise.transforms.PHOTONS_PER_MA`.
-        residual: root mean square deviation of the kernel from what was measured, relative to its mean.
-        frequency: where it was measured, in cycles/mm.
-        measured: the kernel that was measured there, 1 at frequency 0 by the fit.
+        residual: root mean square deviation of the kernel from the measured one, relative to its mean.
+        frequency: the frequencies of the measurement, in cycles/mm.
+        measured: the measured kernel at these frequencies, scaled to 1 at frequency 0 by the fit.
     """
 
     kernel: ReconstructionKernel
@@ -51,15 +51,16 @@ def fit_kernel(
     modulation: float = 0.5,
     seed: int = 0,
 ) -> KernelFit:
-    """Fit ``cutoff``, ``order`` and ``boost`` of a kernel, and the photons that a tube current yields.
+    """Fit ``cutoff``, ``order`` and ``boost`` of a kernel, and the number of photons per tube current.
 
-    Noise is simulated without a kernel. The root of the ratio of the two radial noise power spectra, real to simulated,
-    is the kernel times a constant that tells the exposure. Slices count alike, however noisy they are. The four
-    parameters can stand in for each other in part: compare fits by the noise power that they give, not one by one.
+    Noise is simulated without a kernel. The square root of the ratio of the two radial noise power spectra, real to
+    simulated, is the kernel times a constant that depends on the exposure. All slices count the same, regardless of
+    their noise. The four parameters can partly compensate each other: compare fits by the resulting noise power, not by
+    single parameters.
 
     Args:
         pairs: low and full dose of each slice, ``(H, W)`` in HU, all of one scanner and kernel.
-        tube_currents: of each pair, in mA.
+        tube_currents: the tube current of each pair, in mA.
         spacing_mm: side of a pixel.
         dose: the low dose as a fraction of the full one.
         electronic: see :func:`~noisewise.transforms.low_dose_noise`.

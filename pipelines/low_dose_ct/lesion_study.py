@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What denoising does to lesions of low contrast, inserted into real pairs and looked for by a model observer."""
+"""The effect of denoising on low-contrast lesions, inserted into real pairs and detected by a model observer."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["FULL_DOSE", "LESION_CONTRAST_HU", "QUARTER_DOSE", "LesionTask", "les
 FULL_DOSE, QUARTER_DOSE = "full_dose", "quarter_dose"
 LESION_CONTRAST_HU: Mapping[str, float] = MappingProxyType({"soft": 15.0, "sharp": 40.0})
 
-# Blur of the lesion's edge, about that of a body kernel: half the contrast is left at 0.38 cycles/mm.
+# Blur of the lesion's edge, similar to a body kernel: half the contrast remains at 0.38 cycles/mm.
 _EDGE_SIGMA_MM = 0.5
-# The observer takes what lies this many diameters from the middle for the background.
+# The observer's background starts this many diameters from the middle.
 _BACKGROUND_DIAMETERS = 1.25
-# As Gallas and Barrett chose the channels' width for a disk.
+# Gallas and Barrett's width of the channels for a disk.
 _CHANNEL_DIAMETERS = 1.5
 
 
 @dataclass(frozen=True)
 class LesionTask:
-    """The lesions that are inserted, and the observer that looks for them.
+    """The inserted lesions and the observer.
 
     Attributes:
         contrast_hu: the disk's HU above its background, by the kernel's class.
         diameter_mm: the disk's diameter.
         spacing_mm: side of a pixel.
         square_px: side of the squares around the lesions, odd.
-        per_slice: the most lesions of a slice.
-        channels: how many Laguerre-Gauss channels the observer has.
-        draws: bootstrap samples of whole slices, as squares of a slice are not independent; their observer is the one
-            of all slices.
+        per_slice: the largest number of lesions per slice.
+        channels: the observer's number of Laguerre-Gauss channels.
+        draws: the number of bootstrap samples. They consist of whole slices, because the squares of a slice are not
+            independent, and use the observer of all slices.
         seed: seed of the bootstrap.
     """
 
@@ -74,28 +74,30 @@ def lesion_study(
 ) -> list[dict[str, Any]]:
     """Measure how well disks are detected in the full dose, the quarter dose and each denoised quarter dose.
 
-    The same disks are added in the same flat places to both doses. A slice is denoised with and without them, all of a
-    slice at once; their squares do not overlap. The observer compares a place with its surroundings: of each square
-    the mean around the lesion is taken off, so that organs of different HU are no noise.
+    The same disks are added at the same flat places of both doses. A slice is denoised with all its disks and without
+    them; the squares around the disks do not overlap. The observer compares a place with its surroundings: the mean
+    around the lesion is subtracted from each square, so that different HU of organs do not count as noise.
 
     Args:
         pairs: such as :func:`~noisewise.pipelines.low_dose_ct.folds.read_pair` of a manifest's records, read one by
-            one. The kernel's class (:func:`~noisewise.data_manifest.kernel_class`) sorts them.
-        denoisers: by name, functions from a pair to the denoised low dose ``(H, W)`` in HU; they are given the pair
-            with lesions and without. The pair tells patient and kernel, so that a fold's own network can be taken.
+            one. They are grouped by the kernel's class (:func:`~noisewise.data_manifest.kernel_class`).
+        denoisers: functions by name that denoise the low dose of a pair, ``(H, W)`` in HU. They are called for the pair
+            with lesions and without. The pair contains the patient and the kernel, so that the network of a fold can be
+            chosen.
         task: the lesions and the observer.
 
     Returns:
-        One row a kernel class and method (``"full_dose"``, ``"quarter_dose"``, the denoisers): ``kernel``, ``method``,
-        ``slices``, ``regions``, ``contrast_hu``, ``diameter_mm``, ``auc``, ``auc_sd``, ``d_prime``, ``d_prime_sd``.
+        One row per kernel class and method (``"full_dose"``, ``"quarter_dose"``, the denoisers): ``kernel``,
+        ``method``, ``slices``, ``regions``, ``contrast_hu``, ``diameter_mm``, ``auc``, ``auc_sd``, ``d_prime``,
+        ``d_prime_sd``.
 
     Raises:
-        ValueError: when a kernel is not known, a denoiser is named as one of the doses or changes the shape, the
-            squares are too small for the disk and its surroundings, or a kernel has too few flat places.
+        ValueError: when a kernel is not known, a denoiser has the name of a dose or changes the shape, the squares are
+            too small for the disk and its surroundings, or a kernel has too few flat places.
     """
     taken = {FULL_DOSE, QUARTER_DOSE} & set(denoisers)
     if taken:
-        raise ValueError(f"{', '.join(sorted(taken))} is the name of a dose; call the denoiser otherwise.")
+        raise ValueError(f"{', '.join(sorted(taken))} is the name of a dose; choose another name for the denoiser.")
     surroundings = _surroundings(task.square_px, task.diameter_px)
     methods: dict[str, PairDenoiser] = {FULL_DOSE: _full_dose, QUARTER_DOSE: _quarter_dose, **denoisers}
     squares: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -137,7 +139,7 @@ def _quarter_dose(pair: Pair) -> np.ndarray:
 
 def _cut(image: np.ndarray, name: str, pair: Pair, middles: list[tuple[int, int]], size: int) -> np.ndarray:
     if image.shape != pair.low.shape:
-        raise ValueError(f"{name} made the shape {image.shape} of a slice of {pair.low.shape}.")
+        raise ValueError(f"{name} returned the shape {image.shape} for a slice of {pair.low.shape}.")
     return cut_around(image, middles, size)
 
 
@@ -145,12 +147,12 @@ def _surroundings(size: int, diameter_px: float) -> np.ndarray:
     axis = np.arange(size) - size // 2
     outside = np.hypot(axis[:, None], axis[None, :]) > _BACKGROUND_DIAMETERS * diameter_px
     if 2 * _BACKGROUND_DIAMETERS * diameter_px >= size:
-        raise ValueError(f"a square of {size} pixels holds no surroundings of a disk of {diameter_px:.1f} pixels.")
+        raise ValueError(f"squares of {size} pixels are too small around a disk of {diameter_px:.1f} pixels.")
     return outside
 
 
 def _observe(slices: list[np.ndarray], filters: np.ndarray, draws: int, seed: int) -> dict[str, float]:
-    """AUC and d' with bootstrap standard deviations, of squares ``(2, N, size, size)`` a slice."""
+    """Compute AUC and d' with bootstrap standard deviations, from squares ``(2, N, size, size)`` per slice."""
     found = hotelling_observer(*np.concatenate(slices, axis=1), filters)
     ends = np.cumsum([each.shape[1] for each in slices])[:-1]
     present, absent = np.split(found.present, ends), np.split(found.absent, ends)

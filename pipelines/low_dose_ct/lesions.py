@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Lesions of low contrast, inserted where nothing is."""
+"""Low-contrast lesions for insertion into slices."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def disk_signal(
     spacing_mm: float = 0.7,
     transfer: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Make the image of a disk as the scanner would render it.
+    """Simulate the scanner's image of a disk.
 
     Args:
-        contrast_hu: HU of the disk above its background; negative for a dark one.
+        contrast_hu: HU of the disk above its background; negative for a dark disk.
         diameter_mm: the disk's diameter.
         size: side of the square in pixels, odd, so that the disk has a middle pixel.
         spacing_mm: pixel spacing.
         transfer: gain at frequencies in cycles/mm, the system's transfer function, such as :func:`gaussian_transfer` or
             ``lambda f: np.interp(f, response.frequency, response.transfer)`` of an
-            :class:`noisewise.pipelines.low_dose_ct.EdgeResponse`. None leaves the edge as sharp as pixels are.
+            :class:`noisewise.pipelines.low_dose_ct.EdgeResponse`. None keeps the edge as sharp as the pixels.
 
     Returns:
         ``(size, size)`` in HU, 0 far from the disk.
@@ -47,7 +47,7 @@ def disk_signal(
             f"A disk needs a diameter above 0 and up to the square's side, got {diameter_mm} mm in {size} pixels of "
             f"{spacing_mm} mm."
         )
-    # Each pixel is the mean over its area; a margin keeps the blurred edge from coming back in on the other side.
+    # Each pixel is the mean over its area; a margin prevents the blurred edge from wrapping around.
     side = 3 * size
     axis = ((np.arange(side * _SUBPIXELS) + 0.5) / _SUBPIXELS - side / 2) * spacing_mm
     disk = np.hypot(axis[:, None], axis[None, :]) <= diameter_mm / 2
@@ -60,7 +60,7 @@ def disk_signal(
 
 
 def gaussian_transfer(sigma_mm: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the transfer function of a Gaussian blur, for :func:`disk_signal`.
+    """Return the transfer function of a Gaussian blur, for :func:`disk_signal`.
 
     Args:
         sigma_mm: standard deviation of the Gaussian.
@@ -74,14 +74,15 @@ def gaussian_transfer(sigma_mm: float) -> Callable[[np.ndarray], np.ndarray]:
 def insert_signal(image: ArrayLike, signal: ArrayLike, positions: Iterable[tuple[int, int]]) -> np.ndarray:
     """Add a lesion to a noisy slice at each of the positions.
 
-    The lesion is added to the noise, as one of low contrast does in a scanner: it changes the attenuation by a percent
-    and the noise by less. Denoise the slices with and without lesions, then compare their squares.
+    The lesion is added without changing the noise. This is a good approximation for low contrast, which changes the
+    attenuation by a percent and the noise by less. Denoise the slices with and without lesions, then compare their
+    squares.
 
     Args:
         image: ``(H, W)`` in HU.
         signal: ``(N, N)`` in HU with N odd, as from :func:`disk_signal`.
-        positions: row and column of the pixel that the lesion's middle lies on; the middle of a region of
-            :func:`noisewise.pipelines.low_dose_ct.flat_regions` is such a place.
+        positions: row and column of the lesion's middle pixel, such as the middle of a region of
+            :func:`noisewise.pipelines.low_dose_ct.flat_regions`.
 
     Returns:
         ``(H, W)`` float64: a new slice. Lesions that overlap add up.
@@ -98,7 +99,7 @@ def insert_signal(image: ArrayLike, signal: ArrayLike, positions: Iterable[tuple
 
 
 def cut_around(image: ArrayLike, positions: Iterable[tuple[int, int]], size: int) -> np.ndarray:
-    """Cut out the squares in which an observer looks for lesions.
+    """Cut out the squares that an observer examines.
 
     Args:
         image: ``(H, W)`` in HU, with or without lesions.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The noise that a lower dose adds to a slice, real and simulated, measured in the same places.
 
-The real noise of a pair is its low dose less its full dose; anatomy and the full dose's own noise drop out.
+The real noise of a pair is its low dose minus its full dose, which cancels the anatomy and the full dose's own noise.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NoiseComparison:
     """Real and simulated noise of one slice, in the same regions.
 
     Attributes:
-        regions: how many flat regions the slice has; measures are NaN and spectra None where it has none.
+        regions: the number of flat regions in the slice; without any, measures are NaN and spectra None.
         real_std_hu: standard deviation of the real noise in HU.
         simulated_std_hu: that of the simulated noise.
         real: power spectrum of the real noise.
@@ -58,7 +58,7 @@ def compare_noise(low: ArrayLike, full: ArrayLike, simulation: LowDoseCT, **labe
     Args:
         low: the low-dose slice, ``(H, W)`` in HU.
         full: the full-dose slice.
-        simulation: lowers the full dose to the same dose, with the slice's kernel and exposure.
+        simulation: simulates the low dose from the full dose, with the slice's kernel and exposure.
         labels: further fields of the comparison.
 
     Returns:
@@ -81,20 +81,20 @@ def compare_noise(low: ArrayLike, full: ArrayLike, simulation: LowDoseCT, **labe
 
 
 def noise_regions(full: np.ndarray) -> list[Region]:
-    """Where noise is compared: soft tissue of the full-dose slice ``(H, W)``, flat or not, as anatomy drops out."""
+    """Find the regions to compare noise in: soft tissue of the full-dose slice ``(H, W)``, not necessarily flat."""
     return flat_regions(full, _REGION_PX, _REGION_COUNT, structure_limit_hu=math.inf)
 
 
 def noise_in_regions(full: np.ndarray, simulation: LowDoseCT, regions: Sequence[Region]) -> np.ndarray:
-    """Simulate the added noise of a slice where it is looked at.
+    """Simulate the added noise of a slice in some regions.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
-        simulation: adds the noise.
-        regions: rows and columns of the places.
+        simulation: the simulation of the low dose.
+        regions: rows and columns of the regions.
 
     Returns:
-        ``(H, W)`` in HU; 0 outside the rectangle that holds all regions, where reconstructing it would only take time.
+        ``(H, W)`` in HU; 0 outside the rectangle around all regions, to save time.
     """
     image = torch.from_numpy(full).float()
     rows, columns = (
@@ -108,9 +108,9 @@ def noise_in_regions(full: np.ndarray, simulation: LowDoseCT, regions: Sequence[
 
 
 def anisotropy(spectrum: NoisePowerSpectrum) -> float:
-    """Power of the frequencies along rows over that of the frequencies along columns.
+    """Compute the ratio of the power of frequencies along rows to that along columns.
 
-    Above 1, noise makes vertical streaks. Frequencies count up to 22.5 degrees off either axis.
+    Above 1, the noise has vertical streaks. Frequencies up to 22.5 degrees off either axis count.
     """
     axis = np.abs(np.fft.fftfreq(len(spectrum.power)))
     along, across = axis[None, :], axis[:, None]

@@ -22,7 +22,7 @@ class NoisePowerSpectrum:
 
     Attributes:
         power: ``(N, N)`` in HU^2 mm^2, the zero frequency first, as ``np.fft.fft2`` orders it.
-        spacing_mm: the pixel spacing that it was measured at.
+        spacing_mm: the pixel spacing of the measurement.
     """
 
     power: np.ndarray
@@ -44,8 +44,8 @@ class NoisePowerSpectrum:
 
         Returns:
             ``(frequency, power)``: the middles of rings one frequency step wide in cycles/mm, from the first step up to
-            the Nyquist frequency, and the mean power in each in HU^2 mm^2. The zero frequency, which removing the trend
-            has emptied, is in no ring.
+            the Nyquist frequency, and the mean power in each in HU^2 mm^2. The zero frequency, which is
+            removed with the trend, belongs to no ring.
         """
         rings = np.rint(self.frequency * len(self.power) * self.spacing_mm).astype(int).ravel()
         last = len(self.power) // 2
@@ -55,13 +55,13 @@ class NoisePowerSpectrum:
 
     @property
     def peak_frequency(self) -> float:
-        """Where the radial average is largest, in cycles/mm."""
+        """The frequency of the largest radial average, in cycles/mm."""
         frequency, power = self.radial()
         return float(frequency[np.argmax(power)])
 
     @property
     def mean_frequency(self) -> float:
-        """The mean frequency under the radial average, in cycles/mm: the center of the noise texture."""
+        """The mean frequency, weighted by the radial average, in cycles/mm: a measure of the noise texture."""
         frequency, power = self.radial()
         return float((frequency * power).sum() / power.sum())
 
@@ -74,19 +74,19 @@ def noise_power_spectrum(
 ) -> NoisePowerSpectrum:
     """Measure the noise power spectrum over an ensemble of regions.
 
-    As ICRU Report 87 (2012) and AAPM TG-233 (2019) have it: ``dx dy / (Nx Ny) <|DFT(region - trend)|^2>``, the trend
-    being a second-order polynomial fitted to each region, the mean taken over the regions. By default there is no
-    window, which is their convention and makes the integral the pixel variance exactly; a Hann window, whose power is
-    divided out, keeps the leftovers of anatomy at low frequencies from leaking into the high ones.
+    As defined by ICRU Report 87 (2012) and AAPM TG-233 (2019): ``dx dy / (Nx Ny) <|DFT(region - trend)|^2>``, where
+    the trend is a second-order polynomial fitted to each region, and the mean is over the regions. By default there is
+    no window, as in these standards, and the integral is exactly the pixel variance. A Hann window, whose power is
+    divided out, prevents residual anatomy at low frequencies from leaking into the high ones.
 
     Args:
         image: ``(H, W)`` in HU.
         regions: square regions of one size, as from :func:`noisewise.pipelines.low_dose_ct.flat_regions`.
-        spacing_mm: pixel spacing; with 1, frequencies come in cycles/pixel and the power in HU^2 pixel^2.
+        spacing_mm: pixel spacing; with 1, frequencies are in cycles/pixel and the power in HU^2 pixel^2.
         window: ``"none"`` or ``"hann"``.
 
     Returns:
-        The spectrum. Removing the trend takes 6 of the N^2 degrees of freedom, all at the lowest frequencies.
+        The spectrum. Removing the trend removes 6 of the N^2 degrees of freedom, all at the lowest frequencies.
 
     Raises:
         ValueError: when there is no region, regions are not square, of one size and inside the image, the window is
@@ -96,7 +96,7 @@ def noise_power_spectrum(
         raise ValueError(f"spacing_mm must be positive, got {spacing_mm}.")
     noise = remove_trend(_cut(image, regions))
     if window == "hann":
-        # Periodic: a symmetric window has one zero too many for the discrete transform.
+        # A periodic window, because a symmetric one has one zero too many for the discrete transform.
         taper = np.hanning(noise.shape[-1] + 1)[:-1]
         taper = np.outer(taper, taper)
         noise = noise * taper / np.sqrt((taper**2).mean())
@@ -114,8 +114,8 @@ def residual_noise_std(image: ArrayLike, regions: Sequence[tuple[slice, slice]])
         regions: square regions of one size, as from :func:`noisewise.pipelines.low_dose_ct.flat_regions`.
 
     Returns:
-        Root of the mean variance about each region's second-order trend, in HU; equal to the root of the integral of
-        :func:`noise_power_spectrum`. What structure a flat region still has counts as noise.
+        Square root of the mean variance around each region's second-order trend, in HU; equal to the square root of the
+        integral of :func:`noise_power_spectrum`. Remaining structure in a region counts as noise.
 
     Raises:
         ValueError: when there is no region, or regions are not square, of one size and inside the image.
@@ -124,7 +124,7 @@ def residual_noise_std(image: ArrayLike, regions: Sequence[tuple[slice, slice]])
 
 
 def remove_trend(regions: np.ndarray) -> np.ndarray:
-    """Subtract from each region the second-order polynomial that fits it best.
+    """Subtract the best-fitting second-order polynomial from each region.
 
     Args:
         regions: ``(..., N, N)``.
@@ -144,7 +144,7 @@ def _cut(image: ArrayLike, regions: Sequence[tuple[slice, slice]]) -> np.ndarray
     """Stack the regions' pixels, ``(count, N, N)``."""
     image = as_slice("image", image)
     if len(regions) == 0:
-        raise ValueError("Noise needs at least one region to be measured in.")
+        raise ValueError("Measuring noise needs at least one region.")
     cut = [image[region] for region in regions]
     sizes = {tuple(axis.stop - axis.start for axis in region) for region in regions} | {part.shape for part in cut}
     if len(sizes) > 1 or len(set(cut[0].shape)) > 1:

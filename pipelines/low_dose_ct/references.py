@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoisers without a network, to be compared with: fitted on a fold's training pairs, or on nothing."""
+"""Reference denoisers without a network, some of them fitted on the training pairs of a fold."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def fit_reference(name: str, pairs: Pairs) -> Denoiser:
         A function from a low-dose slice to the denoised one.
 
     Raises:
-        ValueError: when the name is unknown, or the fold holds no pair of this kernel for a filter that is fitted.
-        ImportError: when BM3D is asked for and not installed.
+        ValueError: when the name is unknown, or a filter needs training pairs of this kernel and there are none.
+        ImportError: when BM3D is requested and not installed.
     """
     check_known("reference", name, FOLD_REFERENCES)
     return FOLD_REFERENCES[name](pairs)
@@ -49,7 +49,7 @@ def _wiener(pairs: Pairs) -> Denoiser:
 
 
 def _white_noise_denoiser(kind: str) -> Callable[[Pairs], Denoiser]:
-    """BM3D and non-local means expect white noise: they are told the level that the slice's flat regions show."""
+    """Make BM3D or non-local means, which expect white noise, with the noise level of the slice's flat regions."""
 
     def make(pairs: Pairs) -> Denoiser:
         if kind == "bm3d":

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a CT slice is measured: the body, its tissues, and its flat regions."""
+"""The regions of a CT slice that are measured: the body, its tissues, and its flat regions."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ TISSUE_LIMITS_HU: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 def body_mask(full: ArrayLike) -> np.ndarray:
-    """Give the pixels over which the RMSE is taken: those of the full-dose slice above -300 HU.
+    """Return the pixels for the RMSE: those of the full-dose slice above -300 HU.
 
-    Air and the lungs do not count, nor does what lies outside the reconstruction circle. The denser parts of the table
-    do: the definition is a plain threshold, so that everyone takes the same pixels.
+    This excludes air, the lungs and everything outside the reconstruction circle. It includes the denser parts of the
+    table, because a plain threshold gives everyone the same pixels.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
@@ -60,12 +60,12 @@ def body_mask(full: ArrayLike) -> np.ndarray:
 
 
 def reconstruction_circle(image: ArrayLike) -> np.ndarray:
-    """Give the pixels inside the circle that the scanner reconstructed.
+    """Return the pixels inside the circle that the scanner reconstructed.
 
-    A scanner pads what lies outside with one value, the image's smallest. The padding is followed from the four corners
-    along the diagonals; the circle is the largest that it leaves, and never smaller than the one that the image's sides
-    touch, however much of the air carries the padding's value. An image whose corners are not all padding has been
-    reconstructed everywhere.
+    Scanners pad the area outside with the smallest value of the image. The padding is followed from the four corners
+    along the diagonals. The result is the largest circle that it leaves, but at least the one inscribed in the image,
+    because air can have the value of the padding too. An image whose corners are not all padding was reconstructed
+    everywhere.
 
     Args:
         image: ``(H, W)`` in HU.
@@ -95,21 +95,21 @@ def reconstruction_circle(image: ArrayLike) -> np.ndarray:
 
 
 def patient_outline(full: ArrayLike, smoothing_px: float = 2.0) -> np.ndarray:
-    """Give the patient's cross-section with the lungs and bowel gas in it, without the table and the air around.
+    """Return the patient's cross-section, including lungs and bowel gas, without the table and the surrounding air.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
         smoothing_px: standard deviation in pixels of the Gaussian that smooths the slice first.
 
     Returns:
-        ``(H, W)`` bool: the largest connected part above -300 HU, its holes filled; all False where nothing is above.
+        ``(H, W)`` bool: the largest connected part above -300 HU with its holes filled; all False if there is none.
 
     Raises:
         ValueError: as :func:`noisewise.pipelines.low_dose_ct.inputs.as_slice`.
     """
     full = as_slice("full", full)
     dense = (ndimage.gaussian_filter(full, smoothing_px) > BODY_LIMIT_HU) & reconstruction_circle(full)
-    # Opened, so that a table that touches the back parts from it.
+    # The opening separates a table that touches the back.
     parts, count = ndimage.label(ndimage.binary_opening(dense, iterations=2))
     if count == 0:
         return np.zeros(full.shape, dtype=bool)
@@ -118,16 +118,16 @@ def patient_outline(full: ArrayLike, smoothing_px: float = 2.0) -> np.ndarray:
 
 
 def tissue_masks(full: ArrayLike, smoothing_px: float = 2.0, margin_px: float = 3.0) -> dict[str, np.ndarray]:
-    """Give the inside of each tissue, away from its edges.
+    """Return the inside of each tissue, away from its edges.
 
-    A pixel belongs to the tissue whose limits (:data:`TISSUE_LIMITS_HU`) hold the smoothed full-dose value: the plain
-    value is noise by tens of HU, and would sort bright noise into one tissue and dark noise into another. Edges
-    between two tissues pass through the values of a third, so every mask is eroded. Wide bowel gas counts as lung.
+    A pixel belongs to the tissue whose limits (:data:`TISSUE_LIMITS_HU`) contain the smoothed full-dose value. The
+    plain value has noise of tens of HU, which would assign bright noise to one tissue and dark noise to another. Edges
+    between two tissues pass through the values of a third, so every mask is eroded. Large bowel gas counts as lung.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
         smoothing_px: standard deviation in pixels of the Gaussian.
-        margin_px: how far a pixel must lie inside its tissue's border, in every direction.
+        margin_px: the smallest distance of a pixel from its tissue's border, in every direction.
 
     Returns:
         ``(H, W)`` bool arrays under ``"lung"``, ``"fat"``, ``"soft_tissue"`` and ``"bone"``, all inside the patient.
@@ -154,21 +154,21 @@ def flat_regions(
     smoothing_px: float = 3.0,
     structure_limit_hu: float = 12.0,
 ) -> list[Region]:
-    """Find square regions of soft tissue with little structure, where what fluctuates is noise.
+    """Find square regions of soft tissue with little structure, in which fluctuations are noise.
 
-    Structure is the standard deviation of the smoothed full-dose slice in the region, less its second-order trend. The
-    flattest region is taken first, then the next one that overlaps none taken, so the same slice gives the same
-    regions in the same order.
+    Structure is the standard deviation of the smoothed full-dose slice in the region, without its second-order trend.
+    The flattest region is chosen first, then the next flattest that does not overlap it, and so on; the result for a
+    slice is always the same.
 
     Args:
         full: the full-dose slice, ``(H, W)`` in HU.
         size: side of the regions in pixels; 32 fits between the vessels of a liver, 48 resolves lower frequencies.
-        count: the most regions to return.
-        smoothing_px: standard deviation in pixels of the Gaussian that takes the noise away first.
-        structure_limit_hu: the most structure that a flat region may have, in HU.
+        count: the largest number of regions.
+        smoothing_px: standard deviation in pixels of the Gaussian that removes the noise first.
+        structure_limit_hu: the largest structure of a flat region, in HU.
 
     Returns:
-        Regions, flattest first; fewer than ``count``, or none, where the slice has no more.
+        Regions, flattest first; fewer than ``count``, or none, if the slice does not have more.
 
     Raises:
         ValueError: when ``size`` is below 8 or ``count`` below 1, and as

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of scores: one line a method and slice."""
+"""The table of scores: one line per method and slice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_rows(table: str | os.PathLike) -> list[dict[str, Any]]:
     """Read a table of scores.
 
     Args:
-        table: the CSV; one that is not there is an empty table.
+        table: the CSV; a missing file is an empty table.
 
     Returns:
         Its lines; scores are floats.
@@ -34,11 +34,11 @@ def read_rows(table: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def write_rows(table: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a table of scores; an older one stays whole until the new one is complete.
+    """Write a table of scores atomically.
 
     Args:
         table: the CSV.
-        rows: lines with :data:`WORDS` and the same scores each.
+        rows: lines with :data:`WORDS` and scores, all with the same keys.
 
     Returns:
         ``table``.
@@ -53,11 +53,11 @@ def write_rows(table: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> P
 
 
 def write_csv(table: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write lines with the same keys each, in their order; an older table stays whole until the new one is complete.
+    """Write lines to a CSV atomically; the first line determines the columns.
 
     Args:
         table: the CSV.
-        rows: the lines, one or more.
+        rows: one or more lines, all with the same keys.
 
     Returns:
         ``table``.

@@ -21,16 +21,15 @@ __all__ = ["CTScores"]
 
 
 class CTScores:
-    """Scores every slice that an evaluator denoises, and writes the tables when it has done.
+    """Scores every slice that an evaluator denoises, and writes the tables at the end.
 
     Attach it to an evaluator whose postprocessed output holds ``image`` (low dose), ``label`` (normal dose) and
-    ``pred`` (denoised), each ``(1, W, H)`` in HU,
-    as files are read, and whose batches hold ``image_id`` and perhaps ``kernel`` and
-    ``subject``.
+    ``pred`` (denoised), each ``(1, W, H)`` in HU with the axes of files, and whose batches have ``image_id`` and
+    optionally ``kernel`` and ``subject``.
 
     Args:
-        output_dir: gets ``scores.csv`` (one line a slice), ``summary.csv`` and ``summary.md``.
-        method: what the tables call the denoiser; the low dose itself stands beside it.
+        output_dir: the folder of ``scores.csv`` (one line per slice), ``summary.csv`` and ``summary.md``.
+        method: the denoiser's name in the tables, which also include the low dose itself.
         window: center and width of the clinical window in HU.
         spacing_mm: side of a pixel.
     """
@@ -47,13 +46,13 @@ class CTScores:
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
-        """Score each batch of ``engine``, write at its end."""
+        """Score each batch of ``engine``, and write the tables at its end."""
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.score)
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def start(self, engine: Engine) -> None:
-        """Forget the rows of an earlier run."""
+        """Discard the rows of an earlier run."""
         self.rows = []
 
     def score(self, engine: Engine) -> None:

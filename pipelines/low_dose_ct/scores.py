@@ -33,30 +33,30 @@ def score_slice(
 ) -> dict[str, float]:
     """Score one denoised quarter-dose slice against the full dose.
 
-    How to read the RMSE ratio: the full dose is no clean image, it carries noise of its own, of standard deviation s.
-    The quarter dose is that slice with sqrt(3) s of further noise, so its RMSE is sqrt(3) s. The noise-free truth
-    differs from the full dose by s and so scores 1/sqrt(3) = 0.577. Only what keeps part of the noise scores lower: a
-    quarter of it gives the lowest, 0.50. So a ratio below 0.577 does not say that a slice is nearer to the truth, and
-    the noise that is left, the edges and the bias have to be read with it.
+    How to read the RMSE ratio: the full dose is not a clean image, it has its own noise of standard deviation s. The
+    quarter dose is that slice with sqrt(3) s of additional noise, so its RMSE is sqrt(3) s. The noise-free truth
+    differs from the full dose by s and therefore has a ratio of 1/sqrt(3) = 0.577. Only an image that keeps part of the
+    noise has a lower ratio; keeping a quarter of it gives the lowest, 0.50. A ratio below 0.577 therefore does not mean
+    that a slice is closer to the truth. Read it together with the remaining noise, the edges and the bias.
 
-    PSNR, SSIM and VIF are taken as a reader sees the slice: both slices are clipped to the window, from
+    PSNR, SSIM and VIF describe the slice as a reader sees it: both slices are clipped to the window, from
     ``center - width/2`` to ``center + width/2`` HU, over the whole image, and the window's width is the data range.
 
     Args:
         denoised: the quarter dose after denoising, ``(H, W)`` in HU.
         quarter: the quarter-dose slice.
-        full: the full-dose slice, which also says where the body, the tissues, the flat regions and the edges are.
+        full: the full-dose slice, which also defines the body, the tissues, the flat regions and the edges.
         window: center and width in HU of the clinical window; (40, 400) is the abdomen's, (-600, 1500) the lung's.
-        spacing_mm: pixel spacing; with 1, f50 comes in cycles/pixel.
+        spacing_mm: pixel spacing; with 1, f50 is in cycles/pixel.
 
     Returns:
-        By name, NaN where the slice has no place to measure at:
+        Scores by name, NaN if the slice has no suitable region:
 
         - ``rmse_hu``, ``rmse_ratio``: over the body (full dose above -300 HU); the ratio to the quarter dose's RMSE.
         - ``noise_std_hu``, ``noise_std_quarter_hu``, ``noise_std_full_hu``: in the flat soft-tissue regions.
         - ``psnr_db``, ``ssim``, ``vif``: over the window, against the full dose.
-        - ``bias_lung_hu``, ``bias_fat_hu``, ``bias_soft_tissue_hu``, ``bias_bone_hu``: mean less the full dose's mean.
-          A real quarter dose has a bias of its own, in bone of up to 13 HU: score it too, as ``denoised``.
+        - ``bias_lung_hu``, ``bias_fat_hu``, ``bias_soft_tissue_hu``, ``bias_bone_hu``: mean minus the full dose's
+          mean. A real quarter dose has its own bias, in bone up to 13 HU; to measure it, score it as ``denoised``.
         - ``f50_full``: of the full dose's edges, in cycles/mm.
         - ``edge_ratio``, ``edge_ratio_to_quarter``: f50 over the full dose's and over the quarter dose's.
 
@@ -96,7 +96,7 @@ def body_rmse(image: ArrayLike, full: ArrayLike) -> float:
 
 
 def windowed(image: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Show a slice through a clinical window.
+    """Apply a clinical window to a slice.
 
     Args:
         image: any shape, in HU.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Slices of a manifest in Hounsfield units, rows running down."""
+"""Slices of a manifest in Hounsfield units, as rows and columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_slice(record: ManifestRecord, target: bool = False) -> np.ndarray:
 
     Args:
         record: a line of the manifest.
-        target: read its partner (the full dose of a pair) in place of the image.
+        target: whether to read its partner (the full dose of a pair) instead of the image.
 
     Returns:
         ``(H, W)`` float64 in HU.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The study's tables: each kernel and patient, means and spreads over slices."""
+"""The tables of the study: means and standard deviations over the slices of each kernel and patient."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ COLUMNS = {
 
 
 def summarize_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means and standard deviations over slices.
+    """Compute means and standard deviations over slices.
 
     Args:
         rows: lines of ``scores.csv`` (:func:`~noisewise.pipelines.low_dose_ct.rows.read_rows`).
 
     Returns:
         One dictionary for each method, kernel and patient, and for all patients together (``"all"``): ``method``,
-        ``kernel``, ``subject``, ``slices``, and of each score its mean and ``<score>_sd``; slices without a place to
-        measure at do not count, and a score that none has is NaN.
+        ``kernel``, ``subject``, ``slices``, and for each score its mean and ``<score>_sd``. Slices without a
+        suitable region do not count; a score that no slice has is NaN.
     """
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -65,13 +65,13 @@ def summarize_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The means over all patients as nested numbers, for experiment tracking.
+    """Return the means over all patients as nested dictionaries, for experiment tracking.
 
     Args:
         rows: lines of ``scores.csv``.
 
     Returns:
-        ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; blanks in names become ``_``.
+        ``{method: {kernel: {"rmse_hu": ..., ...}}}``, without scores that no slice has; spaces in names become ``_``.
     """
     result: dict[str, dict[str, dict[str, float]]] = {}
     for line in summarize_slices(rows):
@@ -85,12 +85,12 @@ def summary_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, di
 def write_score_tables(
     rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write the summary as CSV, and as Markdown one table a kernel.
+    """Write the summary as CSV, and as Markdown with one table per kernel and patient.
 
     Args:
         rows: lines of ``scores.csv``.
-        output: the folder; made where it is missing.
-        titles: what tables call the methods, in the tables' order; others follow under their names.
+        output: the output folder, which is created if necessary.
+        titles: titles of the methods, in the order of the tables; other methods follow under their names.
 
     Returns:
         ``summary.csv`` and ``summary.md``.
@@ -123,12 +123,12 @@ def write_score_tables(
 def write_lesion_tables(
     rows: Sequence[Mapping[str, Any]], output: str | os.PathLike, titles: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write what :func:`~noisewise.pipelines.low_dose_ct.lesion_study.lesion_study` found.
+    """Write the results of :func:`~noisewise.pipelines.low_dose_ct.lesion_study.lesion_study`.
 
     Args:
         rows: its rows.
-        output: the folder; made where it is missing.
-        titles: what tables call the methods.
+        output: the output folder, which is created if necessary.
+        titles: titles of the methods.
 
     Returns:
         ``lesions.csv`` and ``lesions.md``.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether denoising shifts the HU values of a tissue."""
+"""The shift of a tissue's HU values by denoising."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def tissue_bias(
     """Measure the mean HU difference in each tissue.
 
     Args:
-        image: the slice to judge, ``(H, W)`` in HU.
+        image: the slice to evaluate, ``(H, W)`` in HU.
         reference: the full-dose slice.
         masks: ``(H, W)`` bool arrays, as from :func:`noisewise.pipelines.low_dose_ct.tissue_masks`.
-        fewest_pixels: a tissue with fewer pixels has no value here: its mean would be the noise of its few pixels.
+        fewest_pixels: a tissue with fewer pixels gives NaN, because its mean would be the noise of a few pixels.
 
     Returns:
-        Mean of ``image - reference`` in HU under each mask's name; NaN for tissues that the slice hardly holds.
+        Mean of ``image - reference`` in HU under each mask's name; NaN for tissues that the slice hardly has.
 
     Raises:
         ValueError: when the shapes differ, or as :func:`noisewise.pipelines.low_dose_ct.inputs.as_slice`.

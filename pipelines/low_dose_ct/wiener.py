@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The radial Wiener filter: the best that a linear filter without direction can do, as a reference."""
+"""The radial Wiener filter, the best linear filter without direction, as a reference."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["RadialWienerFilter"]
 
 
 class RadialWienerFilter:
-    """A gain for every radial frequency, fitted on pairs of quarter and full dose.
+    """A linear filter with one gain per radial frequency, fitted on pairs of quarter and full dose.
 
     ``H(f) = Re<conj(Q) F> / <|Q|^2>`` is the gain that brings the quarter-dose spectrum Q closest to the full-dose
-    spectrum F in the mean square. It knows two averages and nothing of the anatomy, so a network that does not beat it
-    has learned no more than the spectra. Each reconstruction kernel needs a filter of its own.
+    spectrum F in the mean square. It uses two averages and no anatomy, so a network that does not surpass it has
+    learned only the spectra. Each reconstruction kernel needs its own filter.
 
-    The full dose's own noise is a target as good as its anatomy here: where the quarter dose holds the full dose's
-    noise plus three times its variance, the filter keeps a quarter of the noise even where there is nothing else.
+    The filter treats the full dose's own noise as part of the target. Where the quarter dose has the full dose's noise
+    plus three times its variance, the filter keeps a quarter of the noise even where there is no anatomy.
 
     Args:
         gain: the gain at 0, 1/N, ..., N//2 / N cycles/pixel, ``(N // 2 + 1,)``.
@@ -43,7 +43,7 @@ class RadialWienerFilter:
         self.gain = np.asarray(gain, dtype=np.float64)
         self.size = int(size)
         if self.gain.shape != (self.size // 2 + 1,) or not np.isfinite(self.gain).all():
-            raise ValueError(f"gain must hold {self.size // 2 + 1} finite values, got the shape {self.gain.shape}.")
+            raise ValueError(f"gain must have {self.size // 2 + 1} finite values, got the shape {self.gain.shape}.")
 
     @classmethod
     def fit(
@@ -51,14 +51,14 @@ class RadialWienerFilter:
     ) -> RadialWienerFilter:
         """Fit the gains on windows inside the body.
 
-        Windows overlap by half, lose their mean and are tapered by a Hann window, so that the jump between their
-        opposite sides does not read as detail.
+        Windows overlap by half. Their mean is removed, and a Hann window tapers them, so that the jump between opposite
+        sides does not count as detail.
 
         Args:
             pairs: quarter and full dose of each slice, ``(H, W)`` in HU, of one kernel and one fold.
             size: the window's side in pixels.
-            body_fraction: how much of a window must be body (full dose above -300 HU). A tenth is left for skin and
-                gas, whose edges count in the RMSE too.
+            body_fraction: the part of a window that must be body (full dose above -300 HU). The default leaves a tenth
+                for skin and gas, whose edges also count in the RMSE.
 
         Returns:
             The filter. Its gain at 0 is 1: mean values pass unchanged.
@@ -94,8 +94,8 @@ class RadialWienerFilter:
             image: ``(H, W)`` in HU, of the kernel that the filter was fitted on.
 
         Returns:
-            ``(H, W)`` float64 in HU. The slice is continued by reflection at its sides; frequencies beyond the Nyquist
-            frequency of the axes, in the corners of the spectrum, have the gain of that frequency.
+            ``(H, W)`` float64 in HU. The slice is extended by reflection. Frequencies beyond the Nyquist frequency of
+            the axes, in the corners of the spectrum, have the gain of that frequency.
 
         Raises:
             ValueError: as :func:`noisewise.pipelines.low_dose_ct.inputs.as_slice`.

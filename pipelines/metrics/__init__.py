@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Image metrics that MONAI lacks or defines otherwise, and their Ignite handlers."""
+"""Image metrics that MONAI lacks or defines differently, the table of scores, and their Ignite handlers."""
 
 from .delta_e import DeltaEMetric, ciede2000, rgb_to_lab
 from .handlers import (

@@ -12,7 +12,7 @@ from .base import DataRangeMetric, to_float64
 
 __all__ = ["DeltaEMetric", "ciede2000", "rgb_to_lab"]
 
-# Linear sRGB to CIE XYZ, and the D65 white of the 2 degree observer, with the digits that scikit-image has.
+# Linear sRGB to CIE XYZ, and the D65 white of the 2 degree observer, with as many digits as in scikit-image.
 _XYZ_FROM_RGB = (
     (0.412453, 0.357580, 0.180423),
     (0.212671, 0.715160, 0.072169),
@@ -24,14 +24,14 @@ _WHITE_D65 = (0.95047, 1.0, 1.08883)
 class DeltaEMetric(DataRangeMetric):
     """Mean CIEDE2000 color difference over the pixels of each image.
 
-    Both images go from sRGB to CIE Lab (D65, 2 degree observer); the difference of each pixel is averaged over the
-    image. 0 means identical; about 1 is just noticeable; black against white is 100. Lower is better. Equal to
-    ``skimage.color.deltaE_ciede2000(rgb2lab(y), rgb2lab(y_pred)).mean()``. CIE76, the plain distance in Lab, is another
-    metric and reads 1.1 to 1.5 times larger.
+    Both images are converted from sRGB to CIE Lab (D65, 2 degree observer), and the difference of each pixel is
+    averaged over the image. 0 means identical; about 1 is just noticeable; black against white is 100. Lower is better.
+    Equal to ``skimage.color.deltaE_ciede2000(rgb2lab(y), rgb2lab(y_pred)).mean()``. CIE76, the plain distance in Lab,
+    is another metric, whose values are 1.1 to 1.5 times larger.
 
     Inputs are ``(B, 1 or 3, *spatial)`` tensors or lists of ``(1 or 3, *spatial)`` tensors, whose sizes may differ, of
-    any real type, with values in ``[0, data_range]``. One channel is taken as gray and repeated to three; three are
-    taken as RGB. Values outside the range are not clipped, so clip the prediction first where its pixels will be.
+    any real type, with values in ``[0, data_range]``. One channel means gray, which is repeated to three;
+    three mean RGB. Values outside the range are not clipped, so clip the prediction first if its pixels will be.
 
     Args:
         data_range: the value of full white: 255 for 8 bit, 1 for images in ``[0, 1]``.
@@ -44,7 +44,7 @@ class DeltaEMetric(DataRangeMetric):
     Example::
 
         metric = DeltaEMetric(data_range=1.0)
-        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value an image
+        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value per image
         mean = metric.aggregate().item()
     """
 
@@ -87,9 +87,9 @@ def ciede2000(lab1: torch.Tensor, lab2: torch.Tensor) -> torch.Tensor:
     """CIEDE2000 color difference, with the weights kL = kC = kH = 1.
 
     Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data, and
-    mathematical observations", Color Research and Application 30(1), 2005. Computed in float64, because hues that lie
-    nearly opposite each other decide the result by their last digits. Not for use as a loss: the gradient is not
-    finite where the colors are equal.
+    mathematical observations", Color Research and Application 30(1), 2005. Computed in float64, because the last
+    digits decide where two hues are nearly opposite. Not suited as a loss: the gradient is not finite where the colors
+    are equal.
 
     Args:
         lab1: reference colors in CIE Lab, ``(N, 3, ...)``.
@@ -126,7 +126,7 @@ def ciede2000(lab1: torch.Tensor, lab2: torch.Tensor) -> torch.Tensor:
     chroma = (c2 - c1) / (1 + 0.045 * c_mean)
     hue = 2 * torch.sqrt(c1 * c2) * torch.sin(hue_difference / 2) / (1 + 0.015 * c_mean * t)
 
-    # Blue alone: there chroma and hue are not independent, and the cross term turns the ellipses of equal difference.
+    # In blue, chroma and hue are not independent; the cross term rotates the ellipses of equal difference.
     turn = math.radians(30) * torch.exp(-(((torch.rad2deg(hue_mean) - 275) / 25) ** 2))
     cross = -2 * _chroma_ratio(c_mean) * torch.sin(2 * turn)
     squared = lightness**2 + chroma**2 + hue**2 + cross * chroma * hue
@@ -153,7 +153,7 @@ def _hue(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _compare_hues(h1: torch.Tensor, h2: torch.Tensor, colorless: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Signed difference and mean of two hues, both the short way round the circle.
+    """Signed difference and mean of two hues, both along the shorter arc of the circle.
 
     Where one of the colors has no chroma, and so no hue, the difference is 0 and the mean is the other's hue.
     """

@@ -16,9 +16,9 @@ __all__ = ["CappedPSNRMetric"]
 class CappedPSNRMetric(PSNRMetric):
     """Peak signal-to-noise ratio of each image in dB, ``10 log10(max_val^2 / MSE)``, at most ``cap``.
 
-    As :class:`monai.metrics.PSNRMetric`, except that identical images give ``cap`` instead of infinity, which would
-    make every mean infinite; images closer than ``cap`` give ``cap`` as well, so that none ranks above an identical
-    one. Higher is better. Images are scored one by one: the mean of the PSNRs is not the PSNR of the mean MSE.
+    Like :class:`monai.metrics.PSNRMetric`, except that identical images give ``cap`` instead of infinity, which would
+    make every mean infinite. Higher values are limited to ``cap`` as well, so that no image ranks above an identical
+    one. Higher is better. Each image has its own PSNR: the mean of the PSNRs is not the PSNR of the mean MSE.
 
     Inputs are ``(B, C, *spatial)`` tensors or lists of ``(C, *spatial)`` tensors, whose sizes may differ. Computed in
     float64, so that the differences of integer images do not wrap around.
@@ -36,7 +36,7 @@ class CappedPSNRMetric(PSNRMetric):
     Example::
 
         metric = CappedPSNRMetric(max_val=1.0)
-        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value an image
+        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value per image
         mean, capped = metric.aggregate().item(), metric.capped
     """
 
@@ -54,8 +54,7 @@ class CappedPSNRMetric(PSNRMetric):
     def capped(self) -> int:
         """How many images since the last ``reset`` reached the cap.
 
-        Counted in the collected values, so it holds over all processes of a distributed run; as with ``get_buffer``,
-        every process must then ask for it.
+        It counts the values of all processes of a distributed run; as with ``get_buffer``, every process must call it.
         """
         values = self.get_buffer()
         return 0 if values is None else int((values >= values.new_tensor(self.cap)).sum())

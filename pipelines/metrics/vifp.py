@@ -11,7 +11,7 @@ from .base import DataRangeMetric, to_float64
 __all__ = ["VIFPMetric"]
 
 _WINDOWS = (17, 9, 5, 3)
-_SMALLEST_SIDE = 41  # what leaves the fourth scale one window
+_SMALLEST_SIDE = 41  # leaves one window at the fourth scale
 _NOISE_VARIANCE = 2.0  # of the eye, in gray levels squared of 0..255
 _EPS = 1e-10
 # Gray levels squared of 0..255: a quarter of one step of 16 bit, above the rounding of float32.
@@ -21,7 +21,7 @@ _FLAT_VARIANCE = 1e-6
 class VIFPMetric(DataRangeMetric):
     """Visual information fidelity in the pixel domain, with the clean image as the reference.
 
-    The share of the reference's information, as the eye takes it in, that the prediction still holds: 1 for identical
+    The share of the reference's information, as the eye perceives it, that the prediction keeps: 1 for identical
     images, toward 0 as noise or blur removes information; contrast enhancement can exceed 1. Higher is better. Sheikh
     and Bovik, "Image information and visual quality", IEEE Transactions on Image Processing 15(2), 2006, in the pixel
     domain as the authors' ``vifp_mscale``: four scales, Gaussian windows of 17, 9, 5 and 3 pixels with sigma = N/5, a
@@ -35,12 +35,12 @@ class VIFPMetric(DataRangeMetric):
     absolute (on 0..1 the unscaled code silently reads 0.86 where the truth is 0.54). And a channel whose reference is
     flat (no window's variance reaches 1e-6 gray levels squared of 0..255), where that code divides 0 by 0 or by
     rounding errors, gives the mean over all windows of ``2 / (2 + v)``, ``v`` being the prediction's variance in the
-    window. This is what the formula tends to for a vanishing detail that the prediction holds in full under its own
-    fluctuation: 1 where the prediction is flat as well, at whatever level, toward 0 as it fluctuates.
+    window. This is the limit of the formula for a vanishing detail that the prediction keeps in full under its own
+    fluctuation: 1 where the prediction is flat as well, at any level, toward 0 as it fluctuates.
 
-    Above that threshold nothing is changed, so a noisy prediction of a nearly flat reference gives what the reference
-    code gives, and that can be far above 1 (4 for a background of standard deviation 0.1 under noise of 25 on 0..255,
-    189 for 0.01). Look at the values of the images before averaging over near-empty ones.
+    Above that threshold nothing is changed, so a noisy prediction of a nearly flat reference gives the same value as
+    the reference code, which can be far above 1 (4 for a background of standard deviation 0.1 under noise of 25 on
+    0..255, 189 for 0.01). Look at the values of the images before averaging over near-empty ones.
 
     Args:
         data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
@@ -53,7 +53,7 @@ class VIFPMetric(DataRangeMetric):
     Example::
 
         metric = VIFPMetric(data_range=1.0)
-        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value an image
+        metric(y_pred=denoised, y=clean)  # (B, 1) float32, one value per image
         mean = metric.aggregate().item()
     """
 
@@ -86,8 +86,9 @@ def _vifp_of_channels(reference: torch.Tensor, prediction: torch.Tensor) -> torc
         survival += (_NOISE_VARIANCE / (_NOISE_VARIANCE + var_p)).sum((-2, -1))
         windows += var_p.shape[-2] * var_p.shape[-1]
 
-        # The prediction as gain x reference + noise, window by window. What is inverted, or answers to no reference
-        # (var_r ~ 0), carries none of its information. The reference code's other cases all follow from gain = 0.
+        # The prediction as gain x reference + noise, window by window. Where it is inverted, or the reference is flat
+        # (var_r ~ 0), it carries none of the reference's information. The reference code's other cases all follow from
+        # gain = 0.
         gain = (cov / (var_r + _EPS)).clamp(min=0).masked_fill(var_r < _EPS, 0)
         noise = (var_p - gain * cov).clamp(min=0)
         kept += torch.log1p(gain**2 * var_r / (noise + _NOISE_VARIANCE)).sum((-2, -1))

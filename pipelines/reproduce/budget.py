@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the training of one method is: its config, and the budget that it has in common with all others."""
+"""The training of one method: its config, and the budget that it shares with all others."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LIMITED: dict[str, Any] = {
     "val_limit": 1,
     "val_stds": [25],
 }
-"""Settings of a run that shows in minutes that every method trains; it says nothing about any of them."""
+"""Settings of a short run that checks in minutes that every method trains; its scores are meaningless."""
 
-# What decides how long and on what is trained or validated, besides the keys of equal_budget.yaml.
+# Keys of the budget besides those of equal_budget.yaml: the data of training and validation.
 DATA_KEYS = ("modalities", "train_limit", "val_limit", "val_size", "val_stds", "balance_modalities", "num_workers")
-# What changes no result, or has its own place in the records.
+# Keys that do not change the result, or that the records store elsewhere.
 NEUTRAL_KEYS = (
     "output_dir",
     "dataset_dir",
@@ -51,20 +51,20 @@ OWN_KEYS = ("output_dir", "manifest", "resume")
 
 
 class BudgetError(ValueError):
-    """Settings that cannot be used, or a budget other than the one that a folder was begun with."""
+    """Settings that cannot be used, or a budget that differs from the one of the folder."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How one method is trained.
+    """The plan of one method's training.
 
     Attributes:
         method: the method.
         files: the config files, in the order in which they are merged.
         settings: overrides on top of them.
         config: the merged config, as written (references unresolved).
-        budget: what the method has in common with all others: the keys of ``equal_budget.yaml``, the choice of data,
-            and the settings.
+        budget: the values that all methods share: the keys of ``equal_budget.yaml``, the choice of data, and the
+            settings.
     """
 
     method: Method
@@ -75,7 +75,7 @@ class TrainingPlan:
 
     @property
     def relevant_config(self) -> dict[str, Any]:
-        """The config without keys that change no result."""
+        """The config without keys that do not change the result."""
         return {key: value for key, value in self.config.items() if key not in NEUTRAL_KEYS}
 
     @property
@@ -95,16 +95,16 @@ def plan_training(
 
     Args:
         method: the method.
-        settings: overrides of config keys, for all methods alike; ``#`` or ``::`` goes into nested ones.
+        settings: overrides of config keys, the same for all methods; ``#`` or ``::`` separates nested keys.
         bundle: the bundle whose ``train.yaml``, ``single_stage.yaml`` and ``equal_budget.yaml`` are merged.
-        overlays: config files of that bundle that go right after ``train.yaml``, such as ``"pairs.yaml"``.
+        overlays: config files of that bundle that are merged right after ``train.yaml``, such as ``"pairs.yaml"``.
 
     Returns:
         The plan.
 
     Raises:
-        BudgetError: when a setting is no key of the config, or one that the queue sets itself, or when a size of the
-            budget is no positive whole number.
+        BudgetError: when a setting is not a key of the config, or is one that the queue sets itself, or when a size of
+            the budget is not a positive integer.
         FileNotFoundError: when the bundle lacks one of the files.
     """
     settings = dict(settings or {})
@@ -144,7 +144,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         The values by key.
 
     Raises:
-        BudgetError: when a text has no ``=``, or its value is no YAML.
+        BudgetError: when a text has no ``=``, or its value is not valid YAML.
     """
     settings = {}
     for text in texts:
@@ -154,12 +154,12 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         try:
             settings[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise BudgetError(f"--set {text}: the value is no YAML: {error}") from None
+            raise BudgetError(f"--set {text}: the value is not valid YAML: {error}") from None
     return settings
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Which entries differ, in words.
+    """Describe the entries that differ.
 
     Args:
         before: values by key, as read from JSON.
@@ -168,7 +168,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Returns:
         One text for each key that differs, such as ``"max_epochs was 6, is 12"``.
     """
-    # Through JSON, as the earlier ones went: tuples become lists.
+    # The earlier values were stored as JSON, which turns tuples into lists.
     now = json.loads(json.dumps(now, default=str))
     return [
         f"{key} {_words('was', before, key)}, {_words('is', now, key)}"

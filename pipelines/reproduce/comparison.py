@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From the scores of single images to the figures of the paper's tables, ours and published side by side."""
+"""The figures of the paper's tables, computed from the scores of single images, with the published ones beside them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 ALL = "all"
-"""What stands for the average over the modalities."""
+"""The modality of rows that average over all modalities."""
 HIGH_SIGMAS = (25.0, 50.0, 75.0)
-"""The standard deviations that the summary averages over; at 10 the clean images' own noise counts."""
+"""The standard deviations that the summary averages over; at 10 the clean images' own noise matters."""
 TITLES = {
     "noisy": "noisy input",
     "bm3d": "BM3D (true noise level)",
@@ -46,8 +46,8 @@ class TableMethod:
     """One row of the tables.
 
     Attributes:
-        name: what scores are stored under.
-        title: what tables print, marked with a dagger (re-interpreted) or a double dagger (another budget).
+        name: its name in the scores.
+        title: its title in tables, marked with a dagger (re-interpreted) or a double dagger (another budget).
         published: its name in the paper's tables, or None.
         standing: ``"reference"`` (no training), one of the standings of methods, or ``"other budget"``.
     """
@@ -64,12 +64,12 @@ class TableMethod:
 
 
 def table_methods(methods: Sequence[Method], scored: Iterable[str] = ()) -> list[TableMethod]:
-    """The rows of the tables, in order: references, compared methods, the shipped weights.
+    """Return the rows of the tables in order: references, compared methods, the shipped weights.
 
     Args:
         methods: the compared methods.
-        scored: names that there are scores of; only such references stand in the tables, and further ones follow at
-            the end. Compared methods stand there if they are scored or published.
+        scored: names of methods that have scores. References need scores to be included, compared methods need scores
+            or published figures; further scored names follow at the end.
 
     Returns:
         The rows.
@@ -93,7 +93,7 @@ def table_methods(methods: Sequence[Method], scored: Iterable[str] = ()) -> list
 
 
 def modality_figures(rows: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.DataFrame:
-    """The figures of Tables I to V.
+    """Compute the figures of Tables I to V.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`. Modalities and noise patterns that the paper
@@ -101,10 +101,10 @@ def modality_figures(rows: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.D
         methods: the rows of the tables.
 
     Returns:
-        One row a figure: ``modality``, ``method``, ``pattern`` (``"average"``: of each image the mean of both
-        patterns, where every image has both), ``sigma``, ``score``, ``n`` (images), ``mean`` and ``std`` (sample
-        standard deviation over the images; not a number for a single one), ``published`` (not a number where the
-        paper has none). An image whose score is not a number makes the mean not a number.
+        One row per figure: ``modality``, ``method``, ``pattern`` (``"average"``: the mean of both patterns of each
+        image, where every image has both), ``sigma``, ``score``, ``n`` (images), ``mean`` and ``std`` (sample standard
+        deviation over the images; NaN for a single one), ``published`` (NaN where the paper has none). If the score of
+        one image is NaN, the mean is NaN.
     """
     known = rows[
         rows["modality"].isin(list(paper_tables()))
@@ -116,7 +116,7 @@ def modality_figures(rows: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.D
     groups = pd.concat([long, _both_patterns(long)]).groupby(KEYS, sort=False)["value"]
     figures = groups.agg(
         n="size",
-        # pandas would leave out what is not a number, and so hide a network that diverged.
+        # By default pandas skips NaN, which would hide a network that diverged.
         mean=lambda values: values.mean(skipna=False),
         std=lambda values: values.std(skipna=False),
     ).reset_index()
@@ -127,10 +127,10 @@ def modality_figures(rows: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.D
 
 
 def average_figures(figures: pd.DataFrame) -> pd.DataFrame:
-    """Average the figures over the modalities, each counting the same whatever its number of images.
+    """Average the figures over the modalities, which count the same regardless of their number of images.
 
     Args:
-        figures: what :func:`modality_figures` gives.
+        figures: the result of :func:`modality_figures`.
 
     Returns:
         The same columns with ``modality`` ``"all"``; ``n`` is the sum, there is no ``std``, and a mean is there only
@@ -148,14 +148,14 @@ def average_figures(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablation_figures(figures: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.DataFrame:
-    """The figures of Table VI: the paper's network and its parts, over all modalities.
+    """Compute the figures of Table VI: the paper's network and its parts, over all modalities.
 
     Args:
-        figures: what :func:`modality_figures` gives.
+        figures: the result of :func:`modality_figures`.
         methods: the rows of the tables.
 
     Returns:
-        As :func:`average_figures`, for the methods of the ablation alone, with that table's published figures.
+        The result of :func:`average_figures` for the methods of the ablation, with that table's published figures.
     """
     printed = published_scores()
     printed = printed[printed["table"] == ABLATION]
@@ -167,14 +167,14 @@ def ablation_figures(figures: pd.DataFrame, methods: Sequence[TableMethod]) -> p
 
 
 def gaps(figures: pd.DataFrame, baseline: str) -> pd.Series:
-    """How far each mean lies above a baseline's.
+    """Compute how far each mean is above a baseline's.
 
     Args:
         figures: figures with the columns of :func:`modality_figures`.
         baseline: a method.
 
     Returns:
-        Differences of the means, in the order of ``figures``; not a number where the baseline has no figure.
+        Differences of the means, in the order of ``figures``; NaN where the baseline has no figure.
     """
     keys = [key for key in KEYS if key != "method"]
     base = figures[figures["method"] == baseline].set_index(keys)["mean"]
@@ -182,13 +182,13 @@ def gaps(figures: pd.DataFrame, baseline: str) -> pd.Series:
 
 
 def over_high_sigmas(figures: pd.DataFrame) -> pd.DataFrame:
-    """Means over sigma 25, 50 and 75, where all three are there; ``sigma`` becomes not a number.
+    """Average over sigma 25, 50 and 75 where all three exist; ``sigma`` becomes NaN.
 
     Args:
         figures: figures with the columns of :func:`modality_figures`.
 
     Returns:
-        The same columns; ``n`` is that of the fewest images.
+        The same columns; ``n`` is the smallest number of images.
     """
     chosen = figures[figures["sigma"].isin(HIGH_SIGMAS)]
     keys = [key for key in KEYS if key != "sigma"]
@@ -202,12 +202,12 @@ def over_high_sigmas(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_reinterpreted(method: TableMethod) -> bool:
-    """Whether the method's network is rebuilt from an abstract."""
+    """Whether the method's network was rebuilt from an abstract."""
     return method.standing == REINTERPRETED
 
 
 def _both_patterns(long: pd.DataFrame) -> pd.DataFrame:
-    """Of each image the mean of its Gaussian and its speckle score, in groups where every image has both."""
+    """Average the Gaussian and the speckle score of each image, in groups where every image has both."""
     keys = ["modality", "method", "sigma", "score"]
     groups = long.groupby([*keys, "image_id"], sort=False)["value"]
     averaged = groups.agg(count="size", value=lambda values: values.mean(skipna=False)).reset_index()
@@ -216,7 +216,7 @@ def _both_patterns(long: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published_by_method(printed: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.DataFrame:
-    """The published figures, once for each of our methods that bears a published name."""
+    """Repeat the published figures for each of our methods that has a published name."""
     names = pd.DataFrame(
         [(method.name, method.published) for method in methods if method.published is not None],
         columns=["own", "method"],

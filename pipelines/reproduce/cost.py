@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Table VII: what every method costs, counted and measured, beside the published figures of the two-stage network."""
+"""Table VII: the counted and measured cost of every method, with the published figures of the two-stage network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .speed import measure_in_process
 __all__ = ["measure_costs", "write_cost_table"]
 
 GIGA = 1e9
-MEASUREMENT = 2  # counted up when what is measured changes, so that older files are not taken for newer ones
+MEASUREMENT = 2  # increased when the measurement changes, so that older files are not used any more
 PARTS = {"nen": "first stage (NEN)", "rn": "second stage (RN)"}
 TWO_STAGE = "two_stage"
 
@@ -67,19 +67,19 @@ def measure_costs(
     steps: int = 5,
     report: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Count and measure every method; what was measured before on this machine is kept.
+    """Count and measure every method; existing measurements of this machine are kept.
 
     Args:
         methods: the compared methods.
         output: the folder; measurements go to ``<output>/cost/<name>.json``.
-        settings: overrides of the training config, as the trainings had them.
+        settings: overrides of the training config, the same as for the trainings.
         size: side of the image in pixels.
-        repeats: how often an image is denoised for the time.
-        steps: training steps that are timed.
-        report: told what happens, line by line.
+        repeats: how often an image is denoised to measure the time.
+        steps: how many training steps are timed.
+        report: receives each line of progress.
 
     Returns:
-        One row a network (the two-stage method's stages have rows of their own): ``method``, ``part`` (empty for the
+        One row per network (each stage of the two-stage method has its own): ``method``, ``part`` (empty for the
         whole network), ``title``, ``parameters``, ``convolution_gmac``, ``other_gmac``, ``memory_mb``
         (torchsummary's estimate), ``milliseconds``, ``cpu_milliseconds``, ``quartile_1``, ``quartile_3``, ``peak_mb``,
         ``train_images_per_second``, ``train_images_per_cpu_second``, the ``published_`` figures, and the ``size``,
@@ -97,7 +97,7 @@ def measure_costs(
             measured = _measured(plan, Path(output) / "cost" / f"{name}.json", size, repeats, steps)
             rows += _rows(plan.method, measured, size)
         except (ValueError, RuntimeError) as error:
-            # Such as a package that is not installed: the other methods' rows do not depend on it.
+            # For example a package that is not installed; the other rows do not depend on it.
             report(f"{name}: left out: {error}")
             failed.append(name)
     return pd.DataFrame(rows), failed
@@ -107,8 +107,8 @@ def write_cost_table(costs: pd.DataFrame, folder: str | os.PathLike) -> list[Pat
     """Write ``table_7_cost.md`` and ``.csv``.
 
     Args:
-        costs: the rows that :func:`measure_costs` gives.
-        folder: where they go; made where it is missing.
+        costs: the rows of :func:`measure_costs`.
+        folder: the output folder, which is created if necessary.
 
     Returns:
         Both files.
@@ -169,7 +169,7 @@ def _notes(first: Mapping[str, Any]) -> list[str]:
 
 
 def _measured(plan: TrainingPlan, path: Path, size: int, repeats: int, steps: int) -> dict[str, Any]:
-    """A measurement and its circumstances; taken anew when one of these has changed."""
+    """Measure, or read an earlier measurement with the same setup."""
     setup = {
         "measurement": MEASUREMENT,
         "config_digest": plan.digest,

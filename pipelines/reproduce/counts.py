@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network costs, counted: parameters, multiply-accumulates, memory as torchsummary estimates it."""
+"""The counted cost of a network: parameters, multiply-accumulates, and the memory that torchsummary estimates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["NetworkCounts", "count_network"]
 
 BYTES = 4  # float32
 MEGABYTE = 2**20
-# Modules that only group others or pass their input on. The authors' layout has no module for the trunk: its chain
-# stands in the networks themselves.
+# Modules that only group others or pass their input on. In the authors' layout the trunk is not a module: its layers
+# are in the networks themselves.
 GROUPS = (nn.Sequential, nn.ModuleList, nn.Identity, GatedDenseTrunk)
 
 
@@ -28,13 +28,13 @@ class NetworkCounts:
     """Counts of one network on one input.
 
     Attributes:
-        parameters: trainable ones.
-        convolution_macs: multiply-accumulates of the convolutions, transposed ones included, without their biases:
-            what the paper's Table VII counts.
+        parameters: the number of trainable parameters.
+        convolution_macs: multiply-accumulates of the convolutions, transposed ones included, without their biases, as
+            the paper's Table VII counts them.
         other_macs: those of matrix products (attention, fully connected layers). Element-wise operations and
             normalizations are not counted.
-        memory_mb: MiB of the input, all modules' outputs twice (forward and backward) and the parameters, in float32:
-            torchsummary's estimate, and the paper's. What is really used is another matter.
+        memory_mb: MiB of the input, all modules' outputs twice (forward and backward) and the parameters, in float32,
+            as torchsummary and the paper estimate it. The memory in actual use differs.
     """
 
     parameters: int
@@ -46,12 +46,12 @@ class NetworkCounts:
 def count_network(network: nn.Module, *shapes: Sequence[int]) -> NetworkCounts:
     """Count a network's parameters, multiply-accumulates and memory.
 
-    Nothing is computed: a copy runs on PyTorch's ``meta`` device, where tensors have shapes alone.
+    Nothing is computed: a copy runs on PyTorch's ``meta`` device, where tensors have shapes but no values.
 
     Args:
         network: any module.
-        shapes: shapes of its inputs, batch and channels first, such as ``(1, 3, 256, 256)``. Of several inputs of one
-            size the memory estimate counts the first, as the paper's does.
+        shapes: shapes of its inputs, batch and channels first, such as ``(1, 3, 256, 256)``. The memory
+            estimate counts only the first input, as the paper's does.
 
     Returns:
         The counts.

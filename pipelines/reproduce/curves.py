@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figure 13: validation curves, from the records that the trainings leave."""
+"""Figure 13: validation curves, drawn from the records of the trainings."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def read_history(path: str | os.PathLike) -> pd.DataFrame:
         path: the file; see :class:`~noisewise.pipelines.training.ValidationHistory`.
 
     Returns:
-        One row an epoch, in order: ``epoch``, ``step``, and the metrics. Of an epoch that was run twice (after a kill)
-        the last line counts.
+        One row per epoch, in order: ``epoch``, ``step``, and the metrics. If an epoch was run twice (after an
+        interruption), the last line counts.
 
     Raises:
         ValueError: when the file is missing, empty or damaged.
@@ -41,10 +41,10 @@ def read_history(path: str | os.PathLike) -> pd.DataFrame:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         history = pd.DataFrame(lines).drop_duplicates("epoch", keep="last").sort_values("epoch")
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: is no record of validations: {error}") from None
+        raise ValueError(f"{path}: is not a record of validations: {error}") from None
     missing = [name for name in ("step", *SCORES) if name not in history]
     if missing:
-        raise ValueError(f"{path}: is no record of validations: it lacks {', '.join(missing)}.")
+        raise ValueError(f"{path}: is not a record of validations: it lacks {', '.join(missing)}.")
     return history.reset_index(drop=True)
 
 
@@ -54,10 +54,10 @@ def draw_curves(
     scores: Sequence[str] = tuple(SCORES),
     dots_per_inch: int = 120,
 ) -> list[Path]:
-    """Draw validation scores over training steps, a panel a score, a curve a method.
+    """Draw validation scores over training steps: one panel per score, one curve per method.
 
     Args:
-        histories: what :func:`read_history` gives, by the curve's title.
+        histories: results of :func:`read_history`, by the title of the curve.
         path: the PNG to write; a CSV of the same name beside it holds the points.
         scores: names in ``noisewise.pipelines.evaluation.SCORES``.
         dots_per_inch: resolution; a panel is 4 x 3.2 inches.

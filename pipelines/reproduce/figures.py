@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures 6 to 10 and 12: the same noisy images as every method denoises them, and what each gets wrong."""
+"""Figures 6 to 10 and 12: the same noisy images, denoised by every method, with error maps."""
 
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ def comparison_picture(
 ) -> Path:
     """Draw a PNG: for each image a line of pictures (noisy, each method, clean) and below it a line of error maps.
 
-    PSNR and SSIM stand under each picture. The error maps (absolute, mean over channels) have one scale, given by the
-    color bar: up to the 99.5th percentile of the methods' errors, so the noisy input's may saturate.
+    PSNR and SSIM are printed below each picture. The error maps (absolute, mean over channels) share one scale, shown
+    by the color bar. It ends at the 99.5th percentile of the methods' errors, so the map of the noisy input may
+    saturate.
 
     Args:
-        rows: what to draw, 0..255; all with the same methods.
+        rows: the images, 0..255, all with the same methods.
         path: the PNG, written atomically.
-        titles: what stands above a method's pictures; its name by default.
+        titles: titles of the methods; their names by default.
         dpi: resolution; each picture is 1.6 inches wide.
 
     Returns:
@@ -117,26 +118,26 @@ def draw_comparisons(
 ) -> list[Path]:
     """Draw Figures 6 to 10, one a modality, and Figure 12, the ablation.
 
-    Of each modality one image is drawn under Gaussian noise (above) and under speckle (below).
+    One image of each modality is drawn with Gaussian noise (above) and with speckle (below).
 
     Args:
-        methods: the compared methods; those whose training is finished are drawn.
+        methods: the compared methods; those with a finished training are drawn.
         manifest: the manifest of the images.
         output: the folder of the trainings.
-        folder: where the figures go.
+        folder: the folder of the figures.
         settings: the images, the protocol, the seed and the device; the CPU where it names none. Its limit, patterns
             and standard deviations are not used.
         sigma: standard deviation of the noise, 0..255 scale.
-        images: ``image_id`` of the images to draw, at most one a modality; by default the middle one of the manifest.
-        references: methods without weights to draw as well, those whose package is installed.
-        report: told what happens, line by line.
+        images: ``image_id`` of the images to draw, at most one per modality; chosen from the manifest by default.
+        references: methods without weights to draw as well, if their package is installed.
+        report: receives each line of progress.
 
     Returns:
-        The files: a PNG a figure, and ``figures.csv``, which says which images they show.
+        The files: one PNG per figure, and ``figures.csv``, which lists the images that they show.
 
     Raises:
-        ValueError: when no training is finished, no image is of a modality that the paper has, or an image asked for is
-            not in the manifest.
+        ValueError: when no training is finished, the manifest has no modality of the paper, or a requested image is not
+            in it.
         ManifestError: when the manifest cannot be read.
     """
     items, device = _chosen_items(manifest, settings, images), settings.device or "cpu"
@@ -184,9 +185,9 @@ def draw_validation_curves(
     """Draw Figure 13 (all five scores of the two-stage network and its parts) and the PSNR of all methods.
 
     Args:
-        methods: the compared methods; those that have left a record are drawn, finished or not.
+        methods: the compared methods; those with a record are drawn, finished or not.
         output: the folder of the trainings.
-        folder: where the figures go.
+        folder: the folder of the figures.
 
     Returns:
         The files: PNG and CSV of each.
@@ -208,7 +209,7 @@ def draw_validation_curves(
 
 
 def _ablation_names(methods: Sequence[Method]) -> list[str]:
-    """The two-stage network and its parts, the whole last, as in the paper's figure."""
+    """Return the two-stage network and its parts in the order of the paper's figure, the whole network last."""
     printed = published_scores()
     order = list(dict.fromkeys(printed[printed["table"] == ABLATION]["method"]))
     found = [method for method in methods if method.published in order]

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The compared methods, as their config files describe them."""
+"""The compared methods, as described by their config files."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Method:
 
     Attributes:
         name: its name in files and on the command line, also the name of its config file.
-        title: what tables call it.
-        order: where it stands in tables and in the training queue; small ones first.
-        published: its name in the paper's tables; None when it does not stand there.
-        standing: one of :data:`STANDINGS`: how far its network is known.
-        single_stage: whether one network is trained with one objective, rather than the two stages with two.
-        reference: where it comes from.
+        title: its title in tables.
+        order: its position in tables and in the training queue, in ascending order.
+        published: its name in the paper's tables; None when the paper does not have it.
+        standing: one of :data:`STANDINGS`: how well its network is known.
+        single_stage: whether one network is trained with one objective, rather than two stages with one each.
+        reference: the publication that it comes from.
         config: the file, an overlay of the bundle's ``train.yaml``.
     """
 
@@ -58,7 +58,7 @@ class Method:
         return f"{self.title}\N{DAGGER}" if self.standing == REINTERPRETED else self.title
 
     def network(self) -> nn.Module:
-        """A new network of this method, with its initial weights.
+        """Build a new network of this method, with its initial weights.
 
         Raises:
             ValueError: when the config's ``network_def`` cannot be built.
@@ -67,7 +67,7 @@ class Method:
 
 
 def read_methods(folder: str | os.PathLike | None = None) -> list[Method]:
-    """Find the compared methods: a method is one config file in a folder.
+    """Read the compared methods; each is one config file in a folder.
 
     Args:
         folder: the folder of ``<name>.yaml`` files, each with ``method_info`` and ``network_def``; the bundle's
@@ -77,27 +77,27 @@ def read_methods(folder: str | os.PathLike | None = None) -> list[Method]:
         The methods, sorted by their order and then by name.
 
     Raises:
-        MethodError: when there is no such folder or file in it, or a file has no valid ``method_info``.
+        MethodError: when the folder is missing or empty, or a file has no valid ``method_info``.
     """
     folder = bundle_path("multimodal_denoising") / "configs" / "methods" if folder is None else Path(folder)
     methods = [_read(path) for path in sorted(folder.glob("*.yaml"))]
     if not methods:
-        raise MethodError(f"{folder}: holds no method (*.yaml with 'method_info' and 'network_def').")
+        raise MethodError(f"{folder}: has no method (*.yaml with 'method_info' and 'network_def').")
     return sorted(methods, key=lambda method: (method.order, method.name))
 
 
 def choose_methods(methods: Sequence[Method], only: Sequence[str] | None) -> list[Method]:
-    """Keep the methods that were asked for.
+    """Select methods by name.
 
     Args:
-        methods: those that there are.
-        only: names; all methods when None or empty.
+        methods: all methods.
+        only: names to select; None or empty for all.
 
     Returns:
         The chosen methods, in the order of ``methods``.
 
     Raises:
-        MethodError: when a name is unknown; the message lists those that are known.
+        MethodError: when a name is unknown; the message lists the known ones.
     """
     known = [method.name for method in methods]
     check_known("method", only or (), known, MethodError)
@@ -118,7 +118,7 @@ def _read(path: Path) -> Method:
     name = info["name"]
     # Names become folders and command-line arguments.
     if name != path.stem or not re.fullmatch(r"[a-z0-9_]+", str(name)):
-        raise MethodError(f"{path}: 'name' is {name!r}; it must be the file's own name, of a-z, 0-9 and _.")
+        raise MethodError(f"{path}: 'name' is {name!r}; it must equal the file's name and consist of a-z, 0-9 and _.")
     if info["standing"] not in STANDINGS:
         raise MethodError(f"{path}: 'standing' is {info['standing']!r}; it must be one of {', '.join(STANDINGS)}.")
     if not isinstance(info["single_stage"], bool):

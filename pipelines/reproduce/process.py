@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Long commands in processes of their own: logged, timed, and ended with their parent."""
+"""Long commands in separate processes, which are logged, timed, and ended with their parent."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def run_logged(
     beat_seconds: float = 10.0,
     pass_fds: Sequence[int] = (),
 ) -> int:
-    """Run a command, its output appended to a log.
+    """Run a command and append its output to a log.
 
-    The command is ended when this function is left by an exception (Ctrl-C included).
+    The command is terminated when an exception (such as Ctrl-C) leaves this function.
 
     Args:
         command: the arguments.
-        log: the file that gets the command line and all output.
-        beat: called with the wall-clock seconds and the CPU seconds (of the command and its children) so far, every
-            ``beat_seconds`` and at the end, so that a record survives a kill of the caller.
-        beat_seconds: how often.
+        log: the file for the command line and all output.
+        beat: called with the elapsed wall-clock seconds and CPU seconds (of the command and its children) every
+            ``beat_seconds`` and at the end, so that a record survives when the caller is killed.
+        beat_seconds: the interval between two calls.
         pass_fds: file descriptors that the command inherits, such as one that holds a lock.
 
     Returns:
@@ -67,7 +67,7 @@ def run_logged(
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit(143)`` inside the block, so that what is running is ended in good order."""
+    """Turn SIGTERM into ``SystemExit(143)`` inside the block, so that running work is cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -83,10 +83,10 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 def device_name(device: str | None = None) -> str:
-    """What networks run on, in words.
+    """Return the name of the processor that networks run on.
 
     Args:
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes a GPU where there is one.
 
     Returns:
         The name of the GPU or of the CPU.
@@ -113,13 +113,13 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _children_seconds() -> float:
-    """CPU seconds of all children that have ended, theirs included."""
+    """CPU seconds of all children that have ended, including their own children."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _tree_seconds(pid: int) -> float:
-    """CPU seconds so far of a running process and its descendants; 0 where the system does not tell (not Linux)."""
+    """CPU seconds so far of a running process and its descendants; 0 on systems without ``/proc``."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()

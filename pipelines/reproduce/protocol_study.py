@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The noise protocol study: networks trained under two protocols, each tested under both, beside the paper's figures.
 
-The paper's text does not settle what its sigma means (``noisewise.transforms.PROTOCOLS``). This puts side by side what
-each reading would give.
+The paper's text does not define its sigma completely (``noisewise.transforms.PROTOCOLS``). This study compares the
+results of each reading.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def protocol_study(
 ) -> list[Path]:
     """Score two networks, trained under ``physical`` and ``author_code``, under both protocols.
 
-    The scores of each tested protocol lie in ``<output>/<protocol>/scores.csv``; what is there is not computed again,
-    so a study that was stopped goes on. Under ``published``, the third protocol, the noisy input alone is scored.
+    The scores of each tested protocol are in ``<output>/<protocol>/scores.csv``. Existing scores are not computed
+    again, so an interrupted study resumes. Under ``published``, the third protocol, only the noisy input is scored.
 
     Args:
         manifest: manifest of the images.
@@ -70,20 +70,20 @@ def protocol_study(
         config: file with the ``network_def`` of both; the bundle's network when None.
         settings: the images, the nominal sigmas, the seed and the device. Its protocol is not used.
         bm3d: whether to score BM3D as well, which is given the true level and, under ``author_code``, the noise's mean.
-        report: told what happens, line by line.
+        report: receives each line of progress.
 
     Returns:
         ``protocol_study.md`` and ``.csv`` (the matrix), ``protocol_levels.csv`` and ``.md`` (how strong each protocol's
         noise is), all in ``output``.
 
     Raises:
-        ValueError: when the manifest, the weights or the config cannot be used, or a folder holds scores of another
+        ValueError: when the manifest, the weights or the config cannot be used, or a folder has scores of another
             setup.
-        ImportError: when BM3D is wanted and not installed.
+        ImportError: when BM3D is requested and not installed.
     """
     output = Path(output)
     for trained in TRAINED:
-        load_network(weights[trained], config)  # a wrong file is found now, not hours later
+        load_network(weights[trained], config)  # fails now rather than after hours
     tested = {}
     for protocol in PROTOCOLS:
         references = ["noisy", "bm3d", "bm3d_vst"] if bm3d and protocol in TRAINED else ["noisy"]
@@ -117,7 +117,7 @@ def noise_levels(
     """Measure how strong each protocol's noise is on real images.
 
     Args:
-        items: clean images, as :func:`~noisewise.pipelines.evaluation.evaluation_items` gives them.
+        items: clean images, such as :func:`~noisewise.pipelines.evaluation.evaluation_items` returns.
         settings: the nominal sigmas, the seed and the crop; the noise is drawn as an evaluation with these settings
             draws it.
         noisy_psnr: for each protocol the noisy input's ``psnr_mean`` by ``modality``, ``pattern`` and ``sigma``.
@@ -125,9 +125,9 @@ def noise_levels(
     Returns:
         One row for each ``protocol``, ``pattern``, ``sigma`` and ``modality`` (``"average"``: the mean over the
         modalities), means over images in gray levels (0..255): ``rms`` of noisy minus clean, unclipped; ``offset``, its
-        mean; ``spread``, the RMS once the noise's known mean
-        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`) is off; ``spread_averaged``, the same of gray
-        images' channels averaged, which is all the noise that is left to a method that knows them to be copies; and
+        mean; ``spread``, the RMS without the noise's known mean
+        (:func:`~noisewise.pipelines.evaluation.remove_noise_mean`); ``spread_averaged``, the same of gray
+        images' channels averaged, which is the noise that remains for a method that averages the copies; and
         ``psnr``, the noisy input's as an evaluation scores it (clipped).
     """
     prepare, corrupt = evaluation_preprocessing(settings.crop), MultiPatternNoised(keys="image")
@@ -163,7 +163,7 @@ def noise_levels(
 
 
 def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The matrix: what each method gets under each protocol, beside the paper.
+    """Tabulate the scores of each method under each protocol, with the published figures.
 
     Args:
         tested: scores by the protocol of the test; see :func:`~noisewise.pipelines.evaluation.read_scores`.
@@ -172,8 +172,8 @@ def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
         One row for each ``tested`` protocol, ``method`` (``"trained_<protocol>"``, ``"noisy"``, ...), ``modality``
         (``"average"``: the mean of the modalities' means), ``pattern`` (``"average"`` of Gaussian and speckle included)
         and ``sigma``: ``n``, ``psnr_mean``, ``psnr_std``, ``ssim_mean``, ``ssim_std`` and the two-stage network's
-        ``published_psnr`` and ``published_ssim``, whose averages are computed over the same modalities, and missing
-        where the paper lacks one of them.
+        ``published_psnr`` and ``published_ssim``, whose averages are computed over the same modalities and are
+        missing where the paper lacks one of them.
     """
     parts = []
     for protocol, rows in tested.items():
@@ -185,7 +185,7 @@ def protocol_study_table(tested: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def fit_to_published(table: pd.DataFrame) -> pd.DataFrame:
-    """How near each cell of the matrix comes to the paper, in PSNR.
+    """Compare the PSNR of each cell of the matrix with the paper.
 
     Args:
         table: see :func:`protocol_study_table`.
@@ -217,16 +217,16 @@ def fit_to_published(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame, levels: pd.DataFrame) -> str:
-    """The study as text.
+    """Format the study as Markdown.
 
     Args:
         tested: scores by the protocol of the test.
-        table: what :func:`protocol_study_table` made of them.
+        table: the result of :func:`protocol_study_table`.
         levels: see :func:`noise_levels`.
 
     Returns:
-        Markdown: how it was made, how strong each protocol's noise is, the matrix for each noise pattern in PSNR and
-        SSIM, and how near each of its cells comes to the paper.
+        The text: the setup, the strength of each protocol's noise, the matrix for each noise pattern in PSNR and SSIM,
+        and the comparison with the paper.
     """
     modalities = sorted(set(table["modality"]) - {AVERAGE})
     whole = AVERAGE if AVERAGE in set(table["modality"]) else modalities[0]
@@ -238,9 +238,9 @@ def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame
         *dict.fromkeys(setups),
         *(f"- `{name}`: {text}" for name, text in PROTOCOLS.items()),
         f"- Published: the paper's two-stage network, mean over {', '.join(modalities)}, computed from its tables. Its "
-        "images, its training and perhaps its noise are others.",
+        "images, its training and perhaps its noise are different.",
         "",
-        "## What nominal sigma is worth",
+        "## Measured strength of the nominal sigma",
         "",
         *_levels_part(levels),
         "",
@@ -249,7 +249,7 @@ def protocol_study_markdown(tested: dict[str, pd.DataFrame], table: pd.DataFrame
         lines += [f"## {title}, mean over {', '.join(modalities)}", "", *_matrix_part(part, score, digits), ""]
     fit = fit_to_published(table)
     if len(fit):
-        lines += ["## How near to the published figures", "", *_fit_part(fit), ""]
+        lines += ["## Distance to the published figures", "", *_fit_part(fit), ""]
     return "\n".join(lines)
 
 
@@ -264,7 +264,7 @@ def _levels_part(levels: pd.DataFrame) -> list[str]:
         *markdown_table([*header, "noisy PSNR (dB)"], lines, 2),
         "",
         "Measured on the images, in gray levels of 0..255, before clipping. Spread is the RMS without the noise's "
-        "known mean; averaging a gray image's copies takes noise away where each copy has a draw of its own.",
+        "known mean; averaging the copies of a gray image removes noise where each copy has its own draw.",
     ]
 
 
@@ -301,7 +301,7 @@ def _fit_part(fit: pd.DataFrame) -> list[str]:
         *markdown_table([*header, "published fall (dB)"], lines, 3),
         "",
         "PSNR, over single modalities and sigmas. The distance is the mean absolute difference; the fall is the PSNR "
-        "at the lowest sigma minus that at the highest one. A reading of the noise that explains the paper comes near "
+        "at the lowest sigma minus that at the highest one. A reading of the noise that explains the paper agrees "
         "in both, and for both patterns.",
     ]
 

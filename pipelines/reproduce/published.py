@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's printed figures."""
+"""The figures printed in the paper."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NUMERALS = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
 
 
 def published_scores() -> pd.DataFrame:
-    """Tables I to VI of the paper.
+    """Read Tables I to VI of the paper.
 
-    The averages of Gaussian and speckle noise are computed from these two: eighteen of the printed averages do not
-    agree with their halves (the ablation's NEN, MSE at sigma 75: 211.04 for 121.04), so none is copied.
+    The averages of Gaussian and speckle noise are computed from the two, because eighteen of the printed averages do
+    not agree with their parts (the ablation's NEN, MSE at sigma 75: 211.04 for 121.04).
 
     Returns:
-        One row a figure: ``table`` (``"I"`` to ``"VI"``), ``modality`` (``"all"`` in the ablation), ``method`` (as the
-        paper's tables call it), ``pattern`` (``"gaussian"``, ``"speckle"`` or ``"average"``), ``sigma`` (float, 0..255
-        scale), ``score`` (a name in ``noisewise.pipelines.evaluation.SCORES``) and ``published``.
+        One row per figure: ``table`` (``"I"`` to ``"VI"``), ``modality`` (``"all"`` in the ablation), ``method`` (its
+        name in the paper's tables), ``pattern`` (``"gaussian"``, ``"speckle"`` or ``"average"``), ``sigma`` (float,
+        0..255 scale), ``score`` (a name in ``noisewise.pipelines.evaluation.SCORES``) and ``published``.
     """
     printed = _read("published.csv").rename(columns={"noise": "pattern", "psnr_db": "psnr"})
     printed["modality"] = printed["modality"].replace("all (ablation)", "all")
@@ -45,11 +45,11 @@ def published_scores() -> pd.DataFrame:
 
 @cache
 def paper_tables() -> dict[str, tuple[int, str]]:
-    """Which table shows which modality.
+    """Map each modality to its table.
 
     Returns:
-        For each modality, in the paper's order, the table's number and its Roman numeral; the ablation is not among
-        them.
+        For each modality, in the paper's order, the table's number and its Roman numeral; the ablation is not
+        included.
     """
     found = published_scores().drop_duplicates("table")
     return {
@@ -60,12 +60,12 @@ def paper_tables() -> dict[str, tuple[int, str]]:
 
 
 def published_cost() -> pd.DataFrame:
-    """Table VII of the paper.
+    """Read Table VII of the paper.
 
     Returns:
-        One row a network, by the name of its part (``"nen"``, ``"rn"``, ``"two_stage"``), with ``parameters``, ``gmac``
-        (1e9 multiply-accumulates at 256 x 256 x 3), ``memory_mb`` and ``milliseconds`` (on the authors' GPU, which the
-        paper does not name).
+        One row per network, by the name of its part (``"nen"``, ``"rn"``, ``"two_stage"``), with ``parameters``,
+        ``gmac`` (1e9 multiply-accumulates at 256 x 256 x 3), ``memory_mb`` and ``milliseconds`` (on the authors' GPU,
+        which the paper does not name).
     """
     return _read("published_cost.csv").set_index("network")
 

@@ -15,12 +15,12 @@ __all__ = ["cell", "setup_lines", "write_report"]
 
 
 def cell(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """A figure in a table, or a dash where there is none.
+    """Format a figure for a table, or a dash where there is none.
 
     Args:
-        value: the figure; None and NaN are none.
+        value: the figure; None and NaN give a dash.
         digits: decimals.
-        signed: whether a plus is written.
+        signed: whether to write a plus sign.
     """
     if value is None or pd.isna(value):
         return "-"
@@ -28,7 +28,7 @@ def cell(value: float | None, digits: int = 2, signed: bool = False) -> str:
 
 
 def setup_lines(rows: pd.DataFrame) -> list[str]:
-    """How figures were made: split, crop, images, seed, weights.
+    """Describe how figures were made: split, crop, images, seed, weights.
 
     Args:
         rows: see :func:`~noisewise.pipelines.evaluation.read_scores`.
@@ -51,7 +51,7 @@ def write_report(folder: Path, name: str, markdown: str, table: pd.DataFrame) ->
     """Write ``<name>.md`` and ``<name>.csv``.
 
     Args:
-        folder: where to.
+        folder: the output folder.
         name: the files' name without its suffix.
         markdown: the text.
         table: the figures.

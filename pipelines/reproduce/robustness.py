@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The robustness study: what given weights do on noise that they were not trained for, and to a clean image."""
+"""The robustness study: weights on noise that they were not trained for, and on clean images."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def robustness_study(
 ) -> list[Path]:
     """Score weights on noise inside and outside of their training, under the protocol ``physical``.
 
-    The scores lie in ``<output>/scores.csv``, the changes of clean images in ``<output>/clean.csv``; what is there is
-    not computed again, so a study that was stopped goes on.
+    The scores are in ``<output>/scores.csv``, the changes of clean images in ``<output>/clean.csv``. Existing results
+    are not computed again, so an interrupted study resumes.
 
     Args:
         manifest: manifest of the images.
@@ -77,16 +77,16 @@ def robustness_study(
         config: file with the ``network_def`` that they belong to; the bundle's network when None.
         settings: the images, the seed and the device. Its protocol, patterns and standard deviations are not used.
         bm3d: whether to score BM3D and, on speckle, BM3D with a stabilized variance as well.
-        conditions: patterns and their sigmas, all combined within an entry.
-        report: told what happens, line by line.
+        conditions: patterns and their sigmas, which are combined within each entry.
+        report: receives each line of progress.
 
     Returns:
         ``<output>/robustness.md`` and ``<output>/robustness.csv``.
 
     Raises:
-        ValueError: when the manifest, the weights or the config cannot be used, or the folder holds scores of another
+        ValueError: when the manifest, the weights or the config cannot be used, or the folder has scores of another
             setup.
-        ImportError: when BM3D is wanted and not installed.
+        ImportError: when BM3D is requested and not installed.
     """
     output = Path(output)
     weights = bundle_path("multimodal_denoising") / "models" / "model.pt" if weights is None else Path(weights)
@@ -99,7 +99,7 @@ def robustness_study(
         rows = evaluate_into(output, manifest, asked, scored, ["noisy", "bm3d"] if bm3d else ["noisy"])
         if bm3d and "speckle" in patterns:
             rows = evaluate_into(output, manifest, replace(asked, patterns=("speckle",)), references=["bm3d_vst"])
-    report("measuring what a clean image loses")
+    report("measuring the changes of clean images")
     items = settings.items(manifest)
     changes = clean_changes(network, digest, items, output / "clean.csv", settings)
     shown = rows[rows["image_id"].isin([item["image_id"] for item in items])]
@@ -114,21 +114,22 @@ def clean_changes(
     path: str | os.PathLike,
     settings: EvaluationSettings = WHOLE_IMAGES,
 ) -> pd.DataFrame:
-    """How far a network moves the pixels of clean images.
+    """Measure how far a network changes the pixels of clean images.
 
     Args:
         network: the denoiser.
-        digest: of its weights; rows in ``path`` made with others, or with another network or crop, are computed again.
-        items: the images, as :func:`~noisewise.pipelines.evaluation.evaluation_items` gives them.
-        path: the CSV that keeps the results.
+        digest: digest of its weights; rows in ``path`` of other weights, another network or another crop are computed
+            again.
+        items: the images, such as :func:`~noisewise.pipelines.evaluation.evaluation_items` returns.
+        path: the CSV of the results.
         settings: its crop and device are used.
 
     Returns:
-        One row an image: ``modality``, ``image_id`` and ``largest_change``, the largest absolute difference between
+        One row per image: ``modality``, ``image_id`` and ``largest_change``, the largest absolute difference between
         output and input on 0..255 (the output clipped, and rounded where the image is 8 bit).
 
     Raises:
-        ValueError: when ``path`` holds something else.
+        ValueError: when ``path`` is not such a table.
     """
     device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     crop = "none" if settings.crop is None else str(settings.crop)
@@ -155,7 +156,7 @@ def clean_changes(
 
 
 def robustness_table(rows: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
-    """The study's figures.
+    """Compute the figures of the study.
 
     Args:
         rows: scores of the methods ``network``, ``noisy`` and any other; see
@@ -193,15 +194,15 @@ def robustness_table(rows: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def robustness_markdown(rows: pd.DataFrame, table: pd.DataFrame) -> str:
-    """The study as text.
+    """Format the study as Markdown.
 
     Args:
         rows: the scores.
-        table: what :func:`robustness_table` made of them.
+        table: the result of :func:`robustness_table`.
 
     Returns:
-        Markdown: how it was made, what sigma means for each pattern, the average over the modalities (or the only one),
-        the gain by modality, and what clean images lose.
+        The text: the setup, the meaning of sigma for each pattern, the average over the modalities (or the only one),
+        the gain by modality, and the loss on clean images.
     """
     modalities = sorted(rows["modality"].unique())
     whole = AVERAGE if AVERAGE in set(table["modality"]) else modalities[0]
@@ -212,7 +213,7 @@ def robustness_markdown(rows: pd.DataFrame, table: pd.DataFrame) -> str:
         "",
         *setup_lines(rows),
         '- Noise protocol: `physical`, neither clipped nor rounded. "As in training" is Gaussian or speckle noise of a '
-        f"sigma of at most {TRAINED_STD:g}, which is what the paper's Algorithm 1 draws from.",
+        f"sigma of at most {TRAINED_STD:g}, the range of the paper's Algorithm 1.",
         "- Scores as in `noisewise evaluate`: PSNR (dB) / SSIM, means over images; the gain is the network's PSNR over "
         "the noisy input's, image by image.",
         *(f"- Sigma of `{name}`: {text}." for name, text in MEANINGS.items() if name in patterns),
@@ -228,7 +229,7 @@ def robustness_markdown(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     ]
     clean = table[(table["sigma"] == 0) & (table["method"] == METHOD)]
     if len(clean):
-        lines += ["## What a clean image loses", "", *_clean_part(clean), ""]
+        lines += ["## Loss on clean images", "", *_clean_part(clean), ""]
     return "\n".join(lines)
 
 
@@ -270,8 +271,8 @@ def _clean_part(clean: pd.DataFrame) -> list[str]:
     return [
         *markdown_table(header, lines),
         "",
-        "The input is the clean image itself, so its PSNR is infinite and there is no gain to state; images that come "
-        "out unchanged count as 100 dB. The largest change is that of a single pixel, in gray levels of 0..255.",
+        "The input is the clean image itself, so its PSNR is infinite and a gain is not defined; images that "
+        "are not changed count as 100 dB. The largest change is that of a single pixel, in gray levels of 0..255.",
     ]
 
 
@@ -292,7 +293,7 @@ def _setting(pattern: str, sigma: float) -> str:
 
 
 def _with_average(found: pd.DataFrame, index: pd.MultiIndex) -> pd.DataFrame:
-    """Means of the modalities' means, for those averages that the summary has."""
+    """Add the means of the modalities' means, where the summary has an average."""
     means = found["gain_mean"].groupby(GROUP[1:]).mean()
     averages = pd.DataFrame({"gain_mean": means}).reset_index().assign(modality=AVERAGE).set_index(GROUP)
     return pd.concat([found, averages[averages.index.isin(index)]])
@@ -306,5 +307,5 @@ def _read_changes(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     if list(known.columns) != list(columns):
-        raise ValueError(f"{path}: is no table of changes: its columns are {list(known.columns)}.")
+        raise ValueError(f"{path}: is not a table of changes: its columns are {list(known.columns)}.")
     return known

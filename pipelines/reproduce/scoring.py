@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Scores of all compared methods on the same images, gathered method by method."""
+"""Scores of all compared methods on the same images, collected method by method."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SHIPPED = {
     "two_stage_shipped": ("two-stage, shipped weights", "model.pt"),
     "two_stage_commercial": ("two-stage, shipped weights without HAM10000", "model_commercial.pt"),
 }
-"""The bundle's own weights, whose training had another budget: what the tables call them, and their file."""
+"""The bundle's own weights, which were trained with another budget: their titles in the tables, and their files."""
 TABLE_REFERENCES = ("noisy", "bm3d", "bm3d_vst")
 SETUP_FILE = "setup.json"
-# What a folder's scores have in common, besides the manifest.
+# All scores of a folder share these settings and the manifest.
 SETUP = ("split", "protocol", "crop", "seed", "amp_dtype")
 
 
 def scores_folder(output: str | os.PathLike, protocol: str = "physical") -> Path:
-    """Where a protocol's scores are kept: ``<output>/tables/<protocol>``."""
+    """Return the folder of a protocol's scores: ``<output>/tables/<protocol>``."""
     return Path(output) / "tables" / protocol
 
 
@@ -50,7 +50,7 @@ def score_methods(
 ) -> list[RowResult]:
     """Score the references, the shipped weights and every method whose training is finished.
 
-    All go into ``<output>/tables/<protocol>/scores.csv``; what that holds already is not computed again.
+    All scores are written to ``<output>/tables/<protocol>/scores.csv``; existing ones are not computed again.
 
     Args:
         methods: the compared methods.
@@ -58,16 +58,16 @@ def score_methods(
         output: the folder of the trainings and the tables.
         settings: which images, under which noise.
         only: names of methods, references or of :data:`SHIPPED`; all when None or empty.
-        report: told what happens, line by line.
+        report: receives each line of progress.
 
     Returns:
-        What became of each: ``"scored"``, ``"missing"`` (not trained yet, or a reference whose package is not
+        The outcome of each: ``"scored"``, ``"missing"`` (not trained yet, or a reference whose package is not
         installed) or ``"failed"``.
 
     Raises:
         MethodError: when a name in ``only`` is unknown.
         ManifestError: when the manifest cannot be read.
-        ValueError: when the folder holds scores of another setup or manifest.
+        ValueError: when the folder has scores of another setup or manifest.
     """
     references = list(dict.fromkeys([*TABLE_REFERENCES, *REFERENCES]))
     known = [*references, *(method.name for method in methods), *SHIPPED]
@@ -96,7 +96,7 @@ def score_methods(
 
 
 class _Missing(Exception):
-    """Nothing to score yet; not a fault."""
+    """There is nothing to score yet, which is not an error."""
 
 
 def _reference(name: str) -> str:
@@ -134,7 +134,7 @@ def _score(
             rows = evaluate_into(folder, manifest, settings, references=[method])
         else:
             rows = evaluate_into(folder, manifest, settings, method)
-    # One method's fault, whatever it is, must not keep the others from their scores.
+    # No error of one method may prevent the scores of the others.
     except Exception as error:
         return RowResult(name, "failed", f"failed: {root_cause(error)}")
     own = rows[rows["method"] == name]
@@ -143,7 +143,7 @@ def _score(
 
 
 def _check_setup(folder: Path, settings: EvaluationSettings, manifest: str | os.PathLike) -> None:
-    """What ``scores.csv`` itself does not hold must not change either."""
+    """Refuse to mix settings that ``scores.csv`` does not store itself."""
     now = {key: getattr(settings, key) for key in SETUP}
     now["manifest_digest"] = Manifest.read(manifest).digest()
     path = folder / SETUP_FILE
@@ -156,4 +156,4 @@ def _check_setup(folder: Path, settings: EvaluationSettings, manifest: str | os.
         raise ValueError(f"{path}: is damaged ({error}); delete it.") from None
     changed = differences(before, now)
     if changed:
-        raise ValueError(f"{folder}: holds scores of another setup ({'; '.join(changed)}); choose another --output.")
+        raise ValueError(f"{folder}: has scores of another setup ({'; '.join(changed)}); choose another --output.")

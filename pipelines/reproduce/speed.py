@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a network is, and how much memory it takes, measured in a process of its own."""
+"""The speed and memory of a network, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MODULE = __name__
 
 
 def measure_in_process(plan: TrainingPlan, size: int = 256, repeats: int = 10, steps: int = 5) -> dict[str, Any]:
-    """Measure a method's network, in a new process so that no other one's memory is counted.
+    """Measure a method's network in a new process, so that the memory of no other network is counted.
 
     Args:
-        plan: how the method is trained; gives the network, the training step and the size of its batches.
+        plan: the plan of the training; defines the network, the training step and the size of its batches.
         size: side of the image that is denoised, in pixels.
         repeats: how often it is denoised.
         steps: training steps that are timed; 0 leaves the training out.
 
     Returns:
-        By part (``"network"``, and of two-stage networks ``"nen"`` and ``"rn"``) what :func:`inference_speed` gives,
-        and under ``"training"`` what :func:`training_speed` gives.
+        By part (``"network"``, and for two-stage networks ``"nen"`` and ``"rn"``) the results of
+        :func:`inference_speed`, and under ``"training"`` those of :func:`training_speed`.
 
     Raises:
-        RuntimeError: when the process fails; the message ends with its own.
+        RuntimeError: when the process fails; the message ends with the process's error.
     """
     task = {
         "files": [str(path) for path in plan.files],
@@ -59,18 +59,18 @@ def measure_in_process(plan: TrainingPlan, size: int = 256, repeats: int = 10, s
 
 
 def inference_speed(network: nn.Module, *inputs: torch.Tensor, repeats: int = 10, warmup: int = 2) -> dict[str, Any]:
-    """Time a network in float32, as it is applied to images (channels last, no gradients).
+    """Time a network in float32, applied to images (channels last, no gradients).
 
     Args:
-        network: on the device of the inputs.
-        inputs: what it takes, each ``(1, C, H, W)``.
+        network: the network, on the device of the inputs.
+        inputs: its inputs, each ``(1, C, H, W)``.
         repeats: how often it is timed.
         warmup: calls before that.
 
     Returns:
         ``milliseconds`` (the median), ``quartiles`` of the times, ``cpu_milliseconds`` (median processor time of all
-        threads, which other work on the machine moves much less), ``repeats``, and ``peak_mb``: MiB that the process
-        grew by at its largest (of GPU memory on a GPU), None where the system does not tell.
+        threads, which other work on the machine moves much less), ``repeats``, and ``peak_mb``: the largest growth of
+        the process's memory in MiB (of GPU memory on a GPU), None where the system does not report it.
     """
     device = inputs[0].device
     network = network.to(memory_format=torch.channels_last).eval()
@@ -101,7 +101,7 @@ def inference_speed(network: nn.Module, *inputs: torch.Tensor, repeats: int = 10
 
 
 def training_speed(config: Mapping[str, Any], steps: int = 5, warmup: int = 1) -> dict[str, Any]:
-    """Time a method's own training step (its losses, optimizers and mixed precision) on made-up batches.
+    """Time a method's own training step (its losses, optimizers and mixed precision) on random batches.
 
     Args:
         config: the merged training config.
@@ -113,7 +113,7 @@ def training_speed(config: Mapping[str, Any], steps: int = 5, warmup: int = 1) -
         processor time), ``batch_size``, ``patch_size`` and ``steps``. Loading, validation and the average of the
         weights are not part of it.
     """
-    # A copy, since a parser rewrites what it parses.
+    # A copy, because a parser modifies its config.
     parser = ConfigParser(copy.deepcopy(dict(config)))
     batch, patch = config["batch_size"], config["patch_size"]
     clean = torch.rand(batch, 3, patch, patch, generator=torch.Generator().manual_seed(0))
@@ -157,12 +157,12 @@ def _measure(task: Mapping[str, Any]) -> dict[str, Any]:
     image = torch.rand(1, 3, task["size"], task["size"], device=device)
     result = {"network": inference_speed(network, image, repeats=task["repeats"])}
     if hasattr(network, "nen") and hasattr(network, "rn"):
-        # The process's peak is the whole network's: the parts' own cannot be told any more.
+        # The peak of the process is that of the whole network; the peaks of its parts cannot be measured any more.
         for name, inputs in (("nen", (image,)), ("rn", (image, image))):
             speed = inference_speed(getattr(network, name), *inputs, repeats=task["repeats"])
             result[name] = {**speed, "peak_mb": None}
     if task["steps"]:
-        # A new one: resolved items, such as the network, are kept by the first.
+        # A new parser, because the first one keeps resolved items such as the network.
         result["training"] = training_speed(_parser(task).get(), task["steps"])
     return result
 

@@ -49,22 +49,22 @@ def write_paper_tables(
 ) -> list[Path]:
     """Write Tables I to VI and their summary.
 
-    ``table_1_mri.md`` and so on, one a modality that there are scores of; ``table_6_ablation.md`` (NEN alone, without
-    attention, two-stage, over all modalities); ``table_average.md`` (all methods over all modalities, with their
-    distance to the two-stage network and to BM3D). Beside each stands a ``.csv`` with every figure in long form.
+    The files are ``table_1_mri.md`` and so on, one for each modality with scores; ``table_6_ablation.md`` (NEN alone,
+    without attention, two-stage, over all modalities); and ``table_average.md`` (all methods over all modalities, with
+    their distance to the two-stage network and to BM3D). Each has a ``.csv`` with every figure in long form.
 
     Args:
-        rows: see :func:`~noisewise.pipelines.evaluation.read_scores`; of one protocol.
+        rows: scores of one protocol; see :func:`~noisewise.pipelines.evaluation.read_scores`.
         methods: the compared methods.
-        folder: where the tables go; made where it is missing.
-        markers: the records of the trainings by method, for the lines that say how they were trained; see
+        folder: the output folder, which is created if necessary.
+        markers: the records of the trainings by method, for the description of their budget; see
             :func:`~noisewise.pipelines.reproduce.training.read_marker`.
 
     Returns:
         The files.
 
     Raises:
-        ValueError: when there is no score of a modality that the paper has.
+        ValueError: when there are no scores of the paper's modalities.
     """
     folder = Path(folder)
     lines = table_methods(methods, rows["method"].unique())
@@ -125,7 +125,7 @@ def _write_average(
 
 
 def _gap_table(figures: pd.DataFrame, lines: Sequence[TableMethod]) -> list[str]:
-    """PSNR / SSIM of each method, and its PSNR's distance to the baselines."""
+    """Tabulate PSNR / SSIM of each method, and the distance of its PSNR to the baselines."""
     psnr = figures[figures["score"] == "psnr"]
     distances = {
         name: psnr.assign(mean=gaps(psnr, name))
@@ -151,7 +151,7 @@ def _gap_table(figures: pd.DataFrame, lines: Sequence[TableMethod]) -> list[str]
 
 
 def _blocks(figures: pd.DataFrame, lines: Sequence[TableMethod]) -> list[str]:
-    """The main block, PSNR and SSIM, and a block for each further score; in each a table a sigma."""
+    """Format a block for PSNR and SSIM, and one for each further score, with one table per sigma."""
     text = []
     for scores in (MAIN, *((name,) for name in FURTHER)):
         text += [f"## {' / '.join(SCORES[name].title for name in scores)}", ""]
@@ -180,7 +180,7 @@ def _own_cells(part: pd.DataFrame, lines: Sequence[TableMethod], scores: Sequenc
             for line in lines
             if (line.name, name) in part.index
         }
-        # The shipped weights had another budget and the noisy input is no method.
+        # The shipped weights had another budget, and the noisy input is not a method.
         ranked = [means[line.name] for line in lines if line.name in means and _is_ranked(line)]
         ranked = [value for value in ranked if not pd.isna(value)]
         best = (max if score.higher_is_better else min)(ranked) if ranked else None
@@ -216,7 +216,7 @@ def _number(figure: pd.Series, digits: int) -> str:
 
 
 def _pair(figures: pd.DataFrame, column: str = "mean") -> str:
-    """PSNR / SSIM of one method, pattern and sigma."""
+    """Format PSNR / SSIM of one method, pattern and sigma."""
     values = figures.set_index("score")[column]
     if any(name not in values.index or pd.isna(values[name]) for name in MAIN):
         return "-"
@@ -224,16 +224,16 @@ def _pair(figures: pd.DataFrame, column: str = "mean") -> str:
 
 
 def _facts(rows: pd.DataFrame, lines: Sequence[TableMethod], markers: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How the figures were made."""
+    """Describe how the figures were made."""
     first = rows.iloc[0]
     facts = [
         f"- Noise protocol `{first['protocol']}` ({PROTOCOLS[first['protocol']].rstrip('.')}); noise seed "
         f"{first['seed']}; split {first['split']}; {crop_in_words(first['crop'])}.",
         "- Ours: mean ± sample standard deviation over the images, each scored on 0..255 (PSNR at most 100 dB, SSIM "
-        "with an 11 x 11 Gaussian window, Delta E 2000, pixel-domain VIF); average: of each image the mean of both "
-        "patterns. Best in bold, the noisy input and weights of another budget aside.",
-        "- Published: as printed in the paper, averages computed from their two halves. Other images, and noise that "
-        "the paper's text does not fully define: the columns are not to be compared digit by digit.",
+        "with an 11 x 11 Gaussian window, Delta E 2000, pixel-domain VIF); average: the mean of both patterns of "
+        "each image. Best in bold, without the noisy input and weights of another budget.",
+        "- Published: as printed in the paper, averages computed from their two halves. The images differ, and "
+        "the paper's text does not fully define its noise: do not compare the columns digit by digit.",
     ]
     trained = [line.name for line in lines if line.name in markers]
     budgets = {tuple(markers[name]["budget"].get(key) for key in _BUDGET) for name in trained}
@@ -275,9 +275,9 @@ def _modalities_note(figures: pd.DataFrame) -> str:
 def _document(title: str, facts: Sequence[str], blocks: Sequence[str], lines: Sequence[TableMethod]) -> str:
     notes = []
     if any(is_reinterpreted(line) for line in lines):
-        notes.append("\N{DAGGER} re-interpreted: only the abstract could be had; no conclusion rests on this row.")
+        notes.append("\N{DAGGER} re-interpreted: only the abstract was available; no conclusion rests on this row.")
     if any(line.standing == "other budget" for line in lines):
-        notes.append("\N{DOUBLE DAGGER} weights of another training budget; beside the equal-budget comparison.")
+        notes.append("\N{DOUBLE DAGGER} weights of another training budget; not part of the equal-budget comparison.")
     text = [f"# {title}", "", *facts, "", *blocks]
     return "\n".join(text + [part for note in notes for part in (note, "")])
 

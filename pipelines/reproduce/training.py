@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training queue: all compared methods, one after another, at one budget, whatever interrupts it."""
+"""The training queue: all compared methods, one after another, at one budget, with resumption."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ MARKER, RECORD, BUDGET, SETTINGS, LOG = "done.json", "row.json", "budget.json", 
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of one method.
+    """The outcome of one method.
 
     Attributes:
         name: the method's name.
         outcome: ``"trained"``, ``"kept"`` (it was finished before), ``"busy"`` (another process is training it) or
             ``"failed"``.
-        message: what to tell the user.
+        message: a message for the user.
     """
 
     name: str
@@ -50,12 +50,12 @@ class RowResult:
 
 
 def row_folder(output: str | os.PathLike, name: str) -> Path:
-    """Where a method's training lies: ``<output>/training/<name>``."""
+    """Return the folder of a method's training: ``<output>/training/<name>``."""
     return Path(output) / "training" / name
 
 
 def read_marker(output: str | os.PathLike, name: str) -> dict[str, Any] | None:
-    """The record of a finished training.
+    """Read the record of a finished training.
 
     Args:
         output: the queue's folder.
@@ -63,9 +63,9 @@ def read_marker(output: str | os.PathLike, name: str) -> dict[str, Any] | None:
 
     Returns:
         ``method``, ``budget``, ``settings``, ``config_digest``, ``manifest_digest``, ``weights`` (SHA-256 of
-        ``model.pt``), ``wall_seconds`` and ``cpu_seconds`` (summed over all attempts, work lost in a kill included),
-        ``attempts``, ``images_seen``, ``epochs``, ``best`` (key metric and epoch of the weights), ``device``,
-        ``threads`` and ``versions``; None when the training is not finished.
+        ``model.pt``), ``wall_seconds`` and ``cpu_seconds`` (summed over all attempts, including work lost in
+        interruptions), ``attempts``, ``images_seen``, ``epochs``, ``best`` (key metric and epoch of the weights),
+        ``device``, ``threads`` and ``versions``; None when the training is not finished.
 
     Raises:
         ValueError: when the file is damaged.
@@ -84,29 +84,29 @@ def train_methods(
     bundle: str = "multimodal_denoising",
     overlays: Sequence[str] = (),
 ) -> list[RowResult]:
-    """Train methods at the equal budget, each in a process of its own.
+    """Train methods at the equal budget, each in a separate process.
 
-    Every method sees the same crops of the same images under the same draws of noise: these depend on the seed and
-    the epoch alone. A finished row is kept, an interrupted one goes on from its last epoch, a failed one does not keep
-    the next from being trained. ``<output>/training/<name>`` holds ``model.pt``, ``checkpoint.pt``,
+    Every method sees the same crops of the same images with the same noise, which depend only on the seed and the
+    epoch. A finished training is kept, an interrupted one resumes after its last epoch, and a failed one does not stop
+    the queue. ``<output>/training/<name>`` holds ``model.pt``, ``checkpoint.pt``,
     ``validation.jsonl``, ``train.log``, and ``done.json`` once it is finished.
 
     Args:
         methods: in the order of training.
         manifest: the manifest of the images.
         output: the folder; it belongs to one budget and one manifest.
-        settings: overrides of config keys, for all methods alike.
-        report: told what happens, line by line.
-        launcher: the command that takes ``run training --config_file ...``.
-        beat_seconds: how often the time spent is recorded, so that a kill loses no more of that record.
-        bundle: the bundle whose configs train.
-        overlays: config files of that bundle that go right after ``train.yaml``.
+        settings: overrides of config keys, the same for all methods.
+        report: receives each line of progress.
+        launcher: the command that runs ``run training --config_file ...``.
+        beat_seconds: the interval at which the elapsed time is recorded; an interruption loses no more than that.
+        bundle: the bundle whose training configs are used.
+        overlays: config files of that bundle that are merged right after ``train.yaml``.
 
     Returns:
-        What became of each method.
+        The outcome of each method.
 
     Raises:
-        BudgetError: when the folder was begun with another budget or manifest, or a setting is wrong.
+        BudgetError: when the folder was started with another budget or manifest, or a setting is wrong.
         ManifestError: when the manifest cannot be read.
         FileNotFoundError: when the bundle lacks a config.
     """
@@ -126,7 +126,7 @@ def train_methods(
 
 
 def _check_budget(path: Path, plan: TrainingPlan, manifest_digest: str) -> None:
-    """Write down the folder's budget when it is new, else compare."""
+    """Write the budget of a new folder, or compare with that of an existing one."""
     now = {**plan.budget, "manifest_digest": manifest_digest}
     before = _read_json(path)
     if before is None:
@@ -135,8 +135,8 @@ def _check_budget(path: Path, plan: TrainingPlan, manifest_digest: str) -> None:
     changed = differences(before, now)
     if changed:
         raise BudgetError(
-            f"{path.parent}: was begun with another budget ({plan.method.name}: {'; '.join(changed)}). "
-            "All rows need the same one: go on with that, or choose another output folder."
+            f"{path.parent}: was started with another budget ({plan.method.name}: {'; '.join(changed)}). "
+            "All rows need the same one: use that budget, or choose another output folder."
         )
 
 
@@ -153,7 +153,7 @@ def _train_row(
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder / ".lock") as lock:
         if lock is None:
-            return RowResult(name, "busy", "another process is training it; left alone")
+            return RowResult(name, "busy", "another process is training it; skipped")
         try:
             marker, record = read_marker(output, name), _read_json(folder / RECORD)
         except ValueError as error:
@@ -165,7 +165,7 @@ def _train_row(
             return RowResult(
                 name,
                 "failed",
-                f"its config has changed since it was begun ({'; '.join(changed)}); delete {folder} to train it anew.",
+                f"its config has changed since the start ({'; '.join(changed)}); delete {folder} to train it again.",
             )
         record = record or {"method": name, "config": plan.relevant_config, "attempts": []}
         attempts = record["attempts"]
@@ -176,7 +176,7 @@ def _train_row(
                 attempts[-1] |= {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2)}
                 write_text_atomically(folder / RECORD, _json(record))
 
-            # Weights of an earlier, deleted checkpoint would pass for this run's.
+            # Weights of an earlier, deleted checkpoint would be taken for this run's.
             if not (folder / "checkpoint.pt").exists():
                 for stale in ("model.pt", "validation.jsonl"):
                     (folder / stale).unlink(missing_ok=True)
@@ -196,7 +196,7 @@ def _train_row(
 def _command(plan: TrainingPlan, manifest: Path, folder: Path, launcher: Sequence[str]) -> list[str]:
     files = [str(path) for path in plan.files]
     if plan.settings:
-        # In a file, since MONAI's command line drops settings that are None.
+        # In a file, because MONAI's command line drops settings that are None.
         text = yaml.safe_dump(dict(plan.settings), sort_keys=False)
         files.append(str(write_text_atomically(folder / SETTINGS, text)))
     return [
@@ -215,7 +215,7 @@ def _is_complete(folder: Path, plan: TrainingPlan) -> bool:
 
 def _checkpoint(folder: Path) -> dict[str, Any]:
     path = folder / "checkpoint.pt"
-    # A damaged one is the trainer's to complain about.
+    # The trainer reports a damaged checkpoint.
     try:
         return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
     except Exception:
@@ -246,14 +246,14 @@ def _marker(plan: TrainingPlan, record: Mapping[str, Any], folder: Path, manifes
 
 
 def _parsed(plan: TrainingPlan, key: str) -> Any:
-    # A copy, since a parser rewrites what it parses.
+    # A copy, because a parser modifies its config.
     return ConfigParser(copy.deepcopy(dict(plan.config))).get_parsed_content(key)
 
 
 def _begin_words(folder: Path, plan: TrainingPlan) -> str:
     epoch = _checkpoint(folder).get("progress", {}).get("epoch")
     steps = f"{plan.config['max_epochs']} epochs of {plan.config['steps_per_epoch']} steps"
-    return f"going on after epoch {epoch} of {steps}" if epoch else steps
+    return f"resuming after epoch {epoch} of {steps}" if epoch else steps
 
 
 def _finished_words(word: str, marker: Mapping[str, Any], plan: TrainingPlan) -> str:
@@ -274,7 +274,7 @@ def _last_line(log: Path) -> str:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[TextIO | None]:
-    """Hold a file's lock; None when somebody else does. The training inherits it, and so outlives a killed queue."""
+    """Hold a file's lock, or yield None when another process does; the training inherits it, in case the queue dies."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

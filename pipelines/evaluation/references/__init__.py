@@ -21,8 +21,8 @@ REFERENCES: dict[str, Callable[[], nn.Module]] = {
     "bm3d_vst": StabilizedBM3DDenoiser,
     "nlm": NonLocalMeansDenoiser,
 }
-"""Methods without weights: the noisy input itself, and, told the true noise level, BM3D, BM3D with stabilized variance
-(which on noise other than speckle is BM3D) and non-local means."""
+"""Methods without weights: the noisy input itself, BM3D, BM3D with stabilized variance (the same as BM3D on noise other
+than speckle) and non-local means. All but the first are given the true noise level."""
 
 
 def reference_methods(names: Sequence[str]) -> dict[str, nn.Module]:

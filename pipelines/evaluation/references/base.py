@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reference methods that need no training but are told the true noise level."""
+"""The base of reference methods that need no training but are given the true noise level."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["ReferenceDenoiser"]
 
 
 class ReferenceDenoiser(nn.Module):
-    """Base of methods that denoise one image, gray or color, of a known noise level.
+    """Base of methods that denoise one gray or color image with a known noise level.
 
-    It is called as a network is, so that one evaluation serves both; :attr:`extra_inputs` names what it needs from the
-    batch besides the image. Gray images, which come as equal channels, are denoised in one channel. A gray image whose
-    copies differ, because each got noise of its own, is averaged over its channels first: that is the image to which
-    its noise level (:func:`~noisewise.pipelines.evaluation.true_noise_level`) belongs.
+    It is called like a network, so that the same evaluation scores both; :attr:`extra_inputs` names the further inputs
+    that it needs from the batch. Gray images have equal channels and are denoised in one channel. A gray image whose
+    channels differ, because each has its own noise, is averaged over its channels first; its noise level
+    (:func:`~noisewise.pipelines.evaluation.true_noise_level`) is that of the average.
 
-    Noise of the protocol ``author_code`` has a mean; it is taken off before (:func:`remove_noise_mean`), since the
-    methods are for zero-mean noise and a network trained on that noise knows it too.
+    Noise of the protocol ``author_code`` has a mean. It is removed first (:func:`remove_noise_mean`), because the
+    methods assume zero-mean noise, and a network trained on that noise has learned its mean as well.
 
     Subclasses implement :meth:`denoise`, or :meth:`denoise_recorded` when they use more than the level.
     """
@@ -52,13 +52,13 @@ class ReferenceDenoiser(nn.Module):
         """
 
     def denoise_recorded(self, image: np.ndarray, level: float, noise: Mapping[str, Any], draws: int) -> np.ndarray:
-        """Denoise one image whose noise is on record; the level is all that :meth:`denoise` is told of it.
+        """Denoise one image whose noise is known in detail; by default this uses the level alone.
 
         Args:
-            image: as for :meth:`denoise`; the noise's mean is off already.
+            image: as for :meth:`denoise`, with the noise's mean already removed.
             level: standard deviation of its noise, above 0.
-            noise: how it was drawn, as a :class:`~noisewise.transforms.NoiseRecord` says.
-            draws: how many copies with draws of their own the image is the average of.
+            noise: how the noise was drawn; see :class:`~noisewise.transforms.NoiseRecord`.
+            draws: how many independently drawn copies the image is the average of.
 
         Returns:
             The denoised image, of the same shape.

@@ -14,24 +14,25 @@ __all__ = ["BM3DDenoiser"]
 
 bm3d, has_bm3d = optional_import("bm3d")
 
-# The compiled library reads past the end of smaller images and takes the process down with it.
+# The compiled library reads past the end of smaller images and crashes the process.
 SMALLEST_SIDE = 16
 
 
 class BM3DDenoiser(ReferenceDenoiser):
     """BM3D (block matching and 3-D filtering) with a known noise level, through the authors' package ``bm3d``.
 
-    **License**: the package ``bm3d`` is free for non-commercial use only (Tampere University), so it is an extra,
-    ``pip install noisewise[bm3d]``, which nothing but this reference needs.
+    **License**: the package ``bm3d`` is free for non-commercial use only (Tampere University), so it is an
+    optional extra, ``pip install noisewise[bm3d]``, that only this reference needs.
 
-    Gray images run in one channel, color through ``bm3d_rgb`` (opponent colors, blocks matched in luminance). A
-    color image with a constant opponent channel, which ``bm3d_rgb`` cannot scale, is denoised channel by channel.
+    Gray images are denoised in one channel, color images with ``bm3d_rgb`` (opponent colors, blocks matched in
+    luminance). A color image with a constant opponent channel, which ``bm3d_rgb`` cannot scale, is denoised channel by
+    channel.
     About 1.6 s for a gray and 4.2 s for a color image of 256 x 256 on two cores, 2.5 s and 7 s on one.
 
     Args:
-        num_threads: threads for one image; 0 takes all cores. None does so too, unless PyTorch is held to one thread
-            (``OMP_NUM_THREADS=1``), as it should be where other work fills the cores: the threads wait for each other
-            there, many times longer than one takes. Results differ by about 1e-5 dB.
+        num_threads: threads for one image; 0 uses all cores. None uses all cores as well, unless PyTorch is limited to
+            one thread (``OMP_NUM_THREADS=1``). Set that limit where other work fills the cores: several threads wait
+            for each other many times longer than a single one takes. Results differ by about 1e-5 dB.
 
     Raises:
         ImportError: when the package ``bm3d`` is not installed.

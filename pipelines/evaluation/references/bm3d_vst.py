@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BM3D on a variance-stabilized image: the stronger classical reference for speckle."""
+"""BM3D on a variance-stabilized image, the stronger classical reference for speckle."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["StabilizedBM3DDenoiser", "stabilized_mean"]
 class StabilizedBM3DDenoiser(BM3DDenoiser):
     """BM3D for speckle ``x (1 + s n)``, whose standard deviation follows the intensity, with s known.
 
-    Plain BM3D is told one level for the whole image: too much for its dark parts, too little for its bright ones. This
-    one makes the noise alike everywhere before BM3D sees it, in two passes, with ``sigma(x)^2 = s^2 (x^2 + k^2)``,
+    Plain BM3D gets one level for the whole image: too high for the dark parts, too low for the bright ones. This class
+    makes the noise uniform before BM3D, in two passes, with ``sigma(x)^2 = s^2 (x^2 + k^2)``,
     where the knee k keeps the dark parts finite:
 
     1. The stabilizer ``f(x) = asinh(x / k) / s`` (f' = 1 / sigma) with a high knee, BM3D, and the exact unbiased
@@ -31,8 +31,8 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
        Gaussian where the speckle is, without outliers, and its inverse, being linear, has no bias. BM3D of that with
        a standard deviation of 1.
 
-    Under ``author_code`` the same holds about mid-gray: speckle there multiplies data on [-1, 1]. On noise other than
-    speckle, and where no record is given, this is :class:`BM3DDenoiser`. It takes twice its time on speckle.
+    Under ``author_code`` the same is done around mid-gray, because speckle multiplies data on [-1, 1] there. On noise
+    other than speckle, and without a noise record, this is :class:`BM3DDenoiser`. On speckle it takes twice the time.
 
     The knees were chosen on 6 validation images (two of microscopy, one MRI, X-ray, dermoscopy and CT; center crops of
     128 x 128 pixels; protocol ``physical``). Mean PSNR in dB at sigma 10 / 25 / 75 (75 without CT): BM3D 45.40 / 39.87
@@ -53,7 +53,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
         Mäkitalo and Foi, "Optimal inversion of the generalized Anscombe transformation for Poisson-Gaussian noise",
         IEEE Transactions on Image Processing 22(1), 2013, for the exact unbiased inverse.
         Azzari and Foi, "Variance stabilization for noisy+estimate combination in iterative Poisson denoising", IEEE
-        Signal Processing Letters 23(8), 2016, for a second pass that leans on the first one's estimate.
+        Signal Processing Letters 23(8), 2016, for a second pass that uses the first one's estimate.
     """
 
     def __init__(self, pilot_knee: float = 50.0, knee: float = 5.0, num_threads: int | None = None) -> None:
@@ -90,7 +90,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
     def _denoise_scaled(
         self, image: np.ndarray, level: float, factor: float, knee: float, range_: tuple[float, float]
     ) -> np.ndarray:
-        """BM3D has constants for images of [0, 1]: it gets the stabilized image on that scale."""
+        """Denoise on the scale [0, 1], for which BM3D's constants are made."""
         low, high = (_stabilizer(bound, factor, knee) for bound in range_)
         span = high - low
         return self.denoise((image - low) / span, level / span) * span + low
@@ -99,7 +99,7 @@ class StabilizedBM3DDenoiser(BM3DDenoiser):
 def stabilized_mean(factor: float, knee: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation of ``f(x (1 + s n))``, ``f(x) = asinh(x / k) / s``, n standard normal.
 
-    The mean, inverted, takes a denoised stabilized image back to intensities without bias.
+    The inverse of the mean maps a denoised stabilized image back to intensities without bias.
 
     Args:
         factor: s, above 0.

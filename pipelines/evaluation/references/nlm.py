@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Non-local means, the simplest training-free reference."""
+"""Non-local means, the simplest reference without training."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class NonLocalMeansDenoiser(ReferenceDenoiser):
 
     Args:
         patch_size: side of the compared patches, in pixels.
-        patch_distance: how far away they are looked for, in pixels.
-        strength: the filter parameter h as a multiple of the noise level; 0.6 is what scikit-image's own example takes
-            with its fast mode.
+        patch_distance: the largest distance of compared patches, in pixels.
+        strength: the filter parameter h as a multiple of the noise level; scikit-image's example uses 0.6 with the
+            fast mode.
 
     Raises:
         ImportError: when scikit-image is not installed.

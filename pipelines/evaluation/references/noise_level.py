@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the training-free reference methods are told of a simulated image's noise: its level, mean and factor."""
+"""The level, mean and factor of simulated noise, which the reference methods are given."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["TrueNoiseLeveld", "remove_noise_mean", "speckle_factor", "true_noise
 
 
 def true_noise_level(residual: torch.Tensor, record: Mapping[str, Any], grayscale: bool = False) -> float:
-    """The standard deviation of an image's noise, on the [0, 1] scale.
+    """Compute the standard deviation of an image's noise, on the [0, 1] scale.
 
     Gaussian noise: the nominal sigma. Everything else, the ``author_code`` protocol included:
     ``sqrt(mean((I_N - I_C)^2))`` of the image.
 
-    A gray image has one level for its one channel. Where its three copies carry noise of their own (the protocols
+    A gray image has one level for its one channel. Where each of its three copies has its own noise (the protocols
     ``published`` and ``author_code``), a method that denoises in one channel gets the average of the copies, and the
-    level is that of this average: sigma / sqrt(3) for Gaussian noise.
+    level is that of the average: sigma / sqrt(3) for Gaussian noise.
 
     Args:
         residual: true noise ``I_N - I_C``, ``(C, ...)``, image in [0, 1]; under ``author_code``, where noise has a
@@ -46,12 +46,12 @@ def true_noise_level(residual: torch.Tensor, record: Mapping[str, Any], grayscal
 
 
 def remove_noise_mean(noisy: np.ndarray | torch.Tensor, record: Mapping[str, Any]) -> np.ndarray | torch.Tensor:
-    """Take the known mean of its noise off an image, so that what is left is clean image plus zero-mean noise.
+    """Remove the known mean of the noise from an image, which leaves the clean image plus zero-mean noise.
 
     Only the protocol ``author_code`` has such a mean. Its noise u is uniform on [0, s], s = std / 255, on data
     z = 2 I_C - 1: ``z + u`` (Gaussian branch) lies s / 2 too high, ``z + z u`` (speckle branch) is too large by
-    1 + s / 2. A method that is told the noise level but not this would be judged by an offset that no denoiser of
-    zero-mean noise can see. Exact for unclipped images only.
+    1 + s / 2. A method that knows the noise level but not the mean would be judged by an offset that a denoiser of
+    zero-mean noise cannot detect. Exact for unclipped images only.
 
     Args:
         noisy: noisy image, about [0, 1].
@@ -67,11 +67,11 @@ def remove_noise_mean(noisy: np.ndarray | torch.Tensor, record: Mapping[str, Any
 
 
 def speckle_factor(record: Mapping[str, Any], draws: int = 1) -> tuple[float, float]:
-    """The multiplicative model of a speckled image: ``I = c + (I_C - c) (1 + s n)``, n of mean 0 and variance 1.
+    """Return the multiplicative model of a speckled image: ``I = c + (I_C - c) (1 + s n)``, n of mean 0 and variance 1.
 
     Args:
         record: a record of the pattern ``speckle``; see :class:`~noisewise.transforms.NoiseRecord`.
-        draws: how many copies with draws of their own the image is the average of.
+        draws: how many independently drawn copies the image is the average of.
 
     Returns:
         s and c: the factor's standard deviation, and the intensity that gets no noise: 0, or 0.5 under
@@ -86,10 +86,10 @@ class TrueNoiseLeveld(MapTransform):
 
     Args:
         keys: the one key of the true residual.
-        level_key: where the level goes, a float32 tensor.
-        record_key: where the noise record stands.
-        grayscale_key: where the item says whether it is gray.
-        clean_key: where the clean image stands; needed under ``author_code`` alone.
+        level_key: key of the result, a float32 tensor.
+        record_key: key of the noise record.
+        grayscale_key: key of the flag that marks gray images.
+        clean_key: key of the clean image; needed only under ``author_code``.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class TrueNoiseLeveld(MapTransform):
         self.clean_key = clean_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Compute. Returns: a copy of ``data`` with the level."""
+        """Return a copy of ``data`` with the level."""
         d = dict(data)
         for key in self.key_iterator(d):
             residual = torch.as_tensor(d[key]).as_subclass(torch.Tensor)

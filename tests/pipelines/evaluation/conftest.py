@@ -26,7 +26,7 @@ SIDE = 48
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """On shared cores, waiting for a second thread costs more than it gives."""
+    """On shared cores, a second thread costs more time than it saves."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -76,7 +76,7 @@ def manifest(tmp_path_factory, pictures) -> Path:
 
 
 class Blur(nn.Module):
-    """A denoiser without weights that counts its calls, and fails or is killed at one of them if told to."""
+    """A denoiser without weights that counts its calls, and fails or is killed at one of them on request."""
 
     def __init__(self, fail_at: int | None = None, kill_at: int | None = None, gain: float = 1.0) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def make_evaluator(manifest):
 
 @pytest.fixture
 def blur():
-    """The class :class:`Blur`; tests cannot import it, having no package."""
+    """The class :class:`Blur`; tests cannot import it, because they are not in a package."""
     return Blur
 
 

@@ -117,7 +117,7 @@ def test_a_networks_digest_knows_its_settings_and_not_its_weights():
         assert network_digest(TwoStageDenoiser(**{**arguments, **change})) != digest
 
 
-def test_a_failing_method_loses_nothing_and_goes_on(tmp_path, make_evaluator, blur):
+def test_a_failing_method_loses_nothing_and_resumes(tmp_path, make_evaluator, blur):
     with pytest.raises(RuntimeError, match="out of luck"):
         make_evaluator(tmp_path / "a", {"blur": blur(fail_at=6)}).run()
     assert len(scores(tmp_path / "a")) == 5

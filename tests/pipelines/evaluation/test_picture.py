@@ -14,7 +14,7 @@ from noisewise.pipelines.evaluation import PictureRow, draw_examples, median_ima
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The arrays that matplotlib is asked to draw, and how."""
+    """The arrays and options that matplotlib draws."""
     calls = []
     imshow = Axes.imshow
 

@@ -73,11 +73,11 @@ def test_names_the_slice_without_a_tube_current(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("file,current\na.png,3\n", "wants the columns file and mA"),
+        ("file,current\na.png,3\n", "needs the columns file and mA"),
         ("file,mA\n", "one line a slice"),
         ("file,mA\na.png,3\nb.png,x\n", "line 3: mA must be a positive number, got 'x'"),
         ("file,mA\na.png,-3\n", "line 2: mA must be a positive number"),
-        ("file,mA\na.png,3\nq/a.png,4\n", "line 3: this file stands there twice"),
+        ("file,mA\na.png,3\nq/a.png,4\n", "line 3: this file is listed twice"),
     ],
 )
 def test_names_what_is_wrong_with_the_table_of_tube_currents(tmp_path, text, cause):

@@ -56,6 +56,6 @@ def test_reads_hu_row_by_row(tmp_path):
 def test_names_what_is_wrong(normal, tmp_path):
     with pytest.raises(ValueError, match="no slices"):
         draw_low_dose([], lambda low: low, tmp_path / "a.png")
-    with pytest.raises(ValueError, match="made the shape"):
+    with pytest.raises(ValueError, match="returned the shape"):
         draw_low_dose([normal], lambda low: low[1:], tmp_path / "a.png")
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The leave-one-patient-out study: folds, scores that are kept, tables."""
+"""The leave-one-patient-out study: folds, scores that are kept, and tables."""
 
 from __future__ import annotations
 

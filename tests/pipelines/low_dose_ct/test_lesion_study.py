@@ -99,8 +99,8 @@ def test_the_denoiser_is_told_patient_and_kernel():
     ("options", "denoisers", "cause"),
     [
         ({}, {"full_dose": lambda pair: pair.low}, "full_dose is the name of a dose"),
-        ({}, {"crop": lambda pair: pair.low[1:]}, "crop made the shape"),
-        ({"diameter_mm": 9.0}, {}, "holds no surroundings"),
+        ({}, {"crop": lambda pair: pair.low[1:]}, "crop returned the shape"),
+        ({"diameter_mm": 9.0}, {}, "too small around a disk"),
         ({"contrast_hu": {"sharp": 40.0}}, {}, "no contrast is given for its kernel 'B30f'"),
         ({"channels": 60}, {}, "60 channels need 62"),
     ],

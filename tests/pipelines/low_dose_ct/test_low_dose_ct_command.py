@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``noisewise low-dose-ct``, as it is typed."""
+"""The command ``noisewise low-dose-ct``."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_bad_input(slices):
 
 
 def test_flat_regions_are_those_of_the_full_dose(phantom):
-    """Where denoising made structure of flat tissue, it counts as noise that is left."""
+    """Structure that denoising made in flat tissue counts as remaining noise."""
     full, quarter = phantom(noise_hu=10, seed=1), phantom(noise_hu=20, seed=2)
     rows, columns = np.ogrid[: full.shape[0], : full.shape[1]]
     denoised = full + np.where((rows // 6 + columns // 6) % 2, 80.0, -80.0) * (columns < full.shape[1] // 2)

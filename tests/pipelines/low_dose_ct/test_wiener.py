@@ -26,7 +26,7 @@ def anatomy(f: np.ndarray) -> np.ndarray:
 
 
 def noise(f: np.ndarray) -> np.ndarray:
-    """A ramp, rolled off: what a sharp kernel leaves."""
+    """A ramp with a roll-off, as after a sharp kernel."""
     return 20 + 3000 * f * np.exp(-((f / 0.35) ** 2))
 
 

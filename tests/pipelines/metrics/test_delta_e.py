@@ -78,7 +78,7 @@ def test_published_pairs_are_those_of_skimage():
 
 
 def test_hues_on_either_side_of_the_wrap():
-    """Around the hue circle in steps, each hue against all others, as skimage has it; red straddles 0 and 360."""
+    """Around the hue circle in steps, each hue against all others, compared with skimage; red straddles 0 and 360."""
     color = pytest.importorskip("skimage.color")
     hue = np.deg2rad(np.arange(0.5, 360, 7))
     lab = np.stack([np.full_like(hue, 60), 30 * np.cos(hue), 30 * np.sin(hue)], axis=-1)

@@ -11,7 +11,7 @@ from noisewise.pipelines.metrics import VIFPMetric
 
 
 def pattern(height: int = 48, width: int = 56) -> torch.Tensor:
-    """A smooth image on 0..255 that needs no file and no generator, ``(1, 1, H, W)``."""
+    """A smooth image on 0..255 without a file or a random generator, ``(1, 1, H, W)``."""
     row = torch.arange(height, dtype=torch.float64)[:, None]
     column = torch.arange(width, dtype=torch.float64)[None]
     return (127.5 + 70 * torch.sin(row / 3) * torch.cos(column / 5) + 40 * torch.sin(column * row / 50))[None, None]
@@ -87,7 +87,7 @@ def test_mean_over_channels_of_a_color_image(images, noisy):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("level", [0.0, 0.1, 0.7, 1.0])
 def test_flat_reference(level, dtype):
-    """0/0 in the formula. Flat predictions hold all there is, at whatever level; others lose by their variance."""
+    """0/0 in the formula. Flat predictions of any level get 1; others get less with their variance."""
     y = torch.full((1, 1, 50, 60), level, dtype=dtype)
     metric = VIFPMetric(1)
     assert metric(y, y).item() == 1

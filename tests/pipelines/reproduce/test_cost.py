@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What networks cost: the counts are the paper's to the printed digit."""
+"""The cost of networks: the counts equal the paper's to the printed digit."""
 
 from __future__ import annotations
 

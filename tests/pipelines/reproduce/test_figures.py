@@ -62,7 +62,7 @@ def test_of_an_epoch_run_twice_the_last_line_counts(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", '{"epoch": 1, "step": 2, "psnr": 3.0}\n'])
 def test_a_bad_history_is_named(tmp_path, text):
     (tmp_path / "v.jsonl").write_text(text)
-    with pytest.raises(ValueError, match=r"v\.jsonl: is no record of validations"):
+    with pytest.raises(ValueError, match=r"v\.jsonl: is not a record of validations"):
         read_history(tmp_path / "v.jsonl")
 
 

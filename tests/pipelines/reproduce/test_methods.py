@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Methods are found by their config files, and bad ones are named."""
+"""Methods are read from their config files, and errors name the file."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def test_a_bad_file_is_named(tmp_path, text, message):
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(MethodError, match="holds no method"):
+    with pytest.raises(MethodError, match="has no method"):
         read_methods(tmp_path)

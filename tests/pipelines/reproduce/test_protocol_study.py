@@ -81,7 +81,7 @@ def level(study, protocol, pattern, sigma, column, modality="average"):
 
 @pytest.mark.parametrize("sigma", [25, 75])
 def test_gaussian_levels_are_what_the_protocols_say(study, sigma):
-    """Gray images of 48 x 48 pixels, two a modality: standard errors of 1 to 2 %."""
+    """Two gray images of 48 x 48 pixels per modality, with standard errors of 1 to 2 %."""
     for protocol, draws in (("physical", 1), ("published", 3)):
         assert level(study, protocol, "gaussian", sigma, "rms") == pytest.approx(sigma, rel=0.05)
         assert level(study, protocol, "gaussian", sigma, "offset") == pytest.approx(0, abs=0.05 * sigma)
@@ -133,7 +133,7 @@ def test_the_matrix_holds_each_network_under_each_protocol(study):
     assert set(study.table.query("tested == 'published'")["method"]) == {"noisy"}
 
 
-def test_the_published_figures_stand_beside(study):
+def test_the_published_figures_are_included(study):
     of = study.table.query("tested == 'physical' and method == 'noisy'").set_index(["modality", "pattern", "sigma"])
     for (modality, pattern, sigma), value in PRINTED.items():
         assert of.loc[(modality, pattern, sigma), "published_psnr"] == pytest.approx(value)
@@ -167,8 +167,8 @@ def test_modalities_that_the_paper_lacks_have_no_published_figure(study):
     assert table.loc[table["modality"] == "mri", "published_psnr"].notna().all()
 
 
-def test_the_command_goes_on_where_it_was(study, manifest, networks, command):
-    """With the two missing sigmas added: what was there stays."""
+def test_the_command_resumes(study, manifest, networks, command):
+    """Two missing sigmas are added, and existing scores stay."""
     before = read_scores(study.output / "physical" / "scores.csv")
     result = command("protocols", *arguments(manifest, networks, study.output))
     assert result.exit_code == 0, result.output

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's printed figures, as they are read."""
+"""The reading of the paper's printed figures."""
 
 from __future__ import annotations
 

@@ -121,12 +121,12 @@ def test_the_text_shows_the_figures(study):
     assert f"{noisy.psnr_mean:.2f} / {noisy.ssim_mean:.4f}" in line
     assert f"{net.psnr_mean:.2f} / {net.ssim_mean:.4f}" in line and f"{net.gain_mean:+.2f}" in line
     assert text.index("as in training") < text.index("beyond training: level") < text.index("beyond training: pattern")
-    clean = text[text.index("## What a clean image loses") :]
+    clean = text[text.index("## Loss on clean images") :]
     assert f"{of.loc['ct', 'none', 0.0, 'network'].psnr_mean:.2f}" in clean
     assert "nan" not in text
 
 
-def test_the_command_goes_on_where_it_was(study, manifest, network, command, monkeypatch):
+def test_the_command_resumes(study, manifest, network, command, monkeypatch):
     before = {name: (study.output / name).read_bytes() for name in ("scores.csv", "clean.csv", "robustness.csv")}
 
     def refuse(*arguments, **options):
@@ -166,7 +166,7 @@ def test_one_modality_has_no_average(study):
 
 def test_a_damaged_file_is_named(tmp_path, network):
     (tmp_path / "clean.csv").write_text("what,else\n1,2\n")
-    with pytest.raises(ValueError, match=r"clean\.csv: is no table of changes"):
+    with pytest.raises(ValueError, match=r"clean\.csv: is not a table of changes"):
         clean_changes(network_from_config(network.config), "", [], tmp_path / "clean.csv")
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training queue: it survives kills, keeps what is finished, and refuses unequal budgets."""
+"""The training queue: it survives interruptions, keeps finished trainings, and refuses unequal budgets."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_changed_config_stops_an_unfinished_row_but_keeps_a_finished_one(
 
 
 def test_a_queue_killed_outright_is_gone_on_with(queue, stub, methods_folder, manifest, tmp_path):
-    """SIGKILL of the queue leaves its training alive: nobody else may touch the row until it has ended."""
+    """A SIGKILL of the queue leaves its training alive: no other queue may train the row until it has ended."""
     arguments = f"{str(manifest)!r}, {str(tmp_path / 'out')!r}, {BUDGET!r}, print, {stub.launcher!r}, 0.05"
     code = (
         "from noisewise.pipelines.reproduce.methods import read_methods; "

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BM3D with stabilized variance: its tables, what it gains on speckle, what it leaves to BM3D."""
+"""BM3D with stabilized variance: its tables, its gain on speckle, and the noise that it passes to BM3D."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def methods():
 
 @pytest.fixture(scope="module")
 def gray() -> torch.Tensor:
-    """Dark on one side, bright on the other: one noise level for both is wrong for either."""
+    """Dark on one side and bright on the other, so that no single noise level fits both."""
     cell = skimage_data.cell()[250:330, 340:420] / 255.0
     return torch.from_numpy(np.clip(cell * np.linspace(0.2, 1.6, 80), 0, 1)).float()[None].repeat(3, 1, 1)
 
@@ -67,7 +67,7 @@ def color() -> torch.Tensor:
 
 
 def scored(methods, clean, pattern, std, protocol, is_gray) -> dict[str, float]:
-    """PSNR of the methods on one image, told what an evaluation tells them."""
+    """PSNR of the methods on one image, with the same inputs as in an evaluation."""
     noise = {"pattern": pattern, "std": std, "seed": 5, "protocol": protocol}
     item = MultiPatternNoised(keys="image", **noise)({"image": clean, "grayscale": is_gray})
     item = TrueNoiseLeveld()(item)
@@ -110,7 +110,7 @@ def test_a_black_image_stays_black(methods):
 
 
 def test_brightness_is_kept(methods):
-    """A constant has nothing to be preserved but its mean: a biased inverse would show here."""
+    """A biased inverse would change the mean of a constant image."""
     flat = torch.full((3, 96, 96), 0.6)
     record = NoiseRecord("speckle", 75, 2, shared=True)
     result = methods["bm3d_vst"](simulate_noise(flat, record)[None], 0.17, grayscale=True, noise=record.as_dict())
@@ -119,7 +119,7 @@ def test_brightness_is_kept(methods):
 
 
 def test_dark_images_keep_their_details(methods, gray):
-    """Of 5 % the brightness: a knee far above its intensities would smooth all of it away."""
+    """At 5 % of the brightness, a knee far above the intensities would smooth everything away."""
     found = scored(methods, 0.05 * gray, "speckle", 25, "physical", True)
     assert found["bm3d_vst"] > found["bm3d"] + 8.0  # measured 9.9
 

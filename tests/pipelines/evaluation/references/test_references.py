@@ -19,7 +19,7 @@ PROFILE.num_threads = 1
 
 
 def one_thread_bm3d() -> BM3DDenoiser:
-    """On shared cores, its threads wait for each other."""
+    """On shared cores, threads wait for each other."""
     return BM3DDenoiser(num_threads=1)
 
 
