@@ -277,12 +277,7 @@ class RandLowDoseCT(RandomizableTransform):
         self.photons_range = _interval("photons_range", photons_range)
         self.scale_range = _interval("scale_range", scale_range)
         self.kernels = tuple(kernels)
-        self.settings = {
-            "pixel_mm": pixel_mm,
-            "electronic": electronic,
-            "modulation": modulation,
-            "lowest": lowest,
-        }
+        self.settings = {"pixel_mm": pixel_mm, "electronic": electronic, "modulation": modulation, "lowest": lowest}
         self.record = LowDoseRecord(self.dose_range[0], self.photons_range[0], self.kernels[0], 1.0, 0)
         self.replay = LowDoseCT(**self.record.as_dict(), **self.settings)
 

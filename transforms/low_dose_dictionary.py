@@ -82,12 +82,7 @@ class LowDoseCTd(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.key = single_key(keys)
-        self.settings = {
-            "pixel_mm": pixel_mm,
-            "electronic": electronic,
-            "modulation": modulation,
-            "lowest": lowest,
-        }
+        self.settings = {"pixel_mm": pixel_mm, "electronic": electronic, "modulation": modulation, "lowest": lowest}
         self.clean_key, self.record_key, self.integrals_key = clean_key, record_key, integrals_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -13,9 +13,9 @@ import yaml
 
 from .parameters import names_a_file
 
-__all__ = ["LEFT_OUT", "config_text"]
+__all__ = ["REPLACEMENT", "config_text"]
 
-LEFT_OUT = "left-out"
+REPLACEMENT = "left-out"
 _LITERAL = re.compile(r"""(?P<quote>["'])(?P<text>.*?)(?P=quote)""", re.DOTALL)
 _COMMENT = re.compile(r"#.*")
 
@@ -67,12 +67,12 @@ def _scalar(source: str, token: yaml.ScalarToken) -> str:
         return _LITERAL.sub(_literal, source)
     # A block scalar ends behind its last line.
     end = source[len(source.rstrip()) :]
-    return f'"{LEFT_OUT}"{end}'
+    return f'"{REPLACEMENT}"{end}'
 
 
 def _literal(match: re.Match) -> str:
-    return f"{match['quote']}{LEFT_OUT}{match['quote']}" if names_a_file(match["text"]) else match[0]
+    return f"{match['quote']}{REPLACEMENT}{match['quote']}" if names_a_file(match["text"]) else match[0]
 
 
 def _comments(text: str) -> str:
-    return _COMMENT.sub(lambda match: f"# {LEFT_OUT}" if names_a_file(match[0]) else match[0], text)
+    return _COMMENT.sub(lambda match: f"# {REPLACEMENT}" if names_a_file(match[0]) else match[0], text)

@@ -11,17 +11,16 @@ import torch
 from ignite.engine import Engine
 from ignite.metrics import Metric
 from monai.engines import SupervisedTrainer, Trainer
-from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer, SimpleInferer
 from monai.utils import CommonKeys as Keys
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from .optimization import autocast, check_options, optimise
+from .optimization import RESIDUAL, DenoisingOptimization
 
 __all__ = ["SingleStageTrainer", "TwoStageTrainer", "prepare_denoising_batch"]
 
-NOISE_ESTIMATE, RESIDUAL, NEN_LOSS = "noise_estimate", "residual", "nen_loss"
+NOISE_ESTIMATE, NEN_LOSS = "noise_estimate", "nen_loss"
 
 
 def prepare_denoising_batch(
@@ -50,34 +49,7 @@ def prepare_denoising_batch(
     return image, label, residual.to(device=device, non_blocking=non_blocking, **kwargs).as_subclass(torch.Tensor)
 
 
-def _begin_iteration(
-    engine: Engine, batchdata: dict[str, Any] | None, channels_last: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Bring a batch to the engine's device and put it into ``engine.state.output``.
-
-    Args:
-        engine: the trainer.
-        batchdata: the batch.
-        channels_last: whether the noisy image is stored in ``torch.channels_last``.
-
-    Returns:
-        Noisy image, clean image, residual.
-
-    Raises:
-        ValueError: when there is no batch.
-    """
-    if batchdata is None:
-        raise ValueError("the data loader gave no batch.")
-    image, label, residual = engine.prepare_batch(
-        batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
-    )
-    if channels_last:
-        image = image.contiguous(memory_format=torch.channels_last)
-    engine.state.output = {Keys.IMAGE: image, Keys.LABEL: label, RESIDUAL: residual}
-    return image, label, residual
-
-
-class TwoStageTrainer(Trainer):
+class TwoStageTrainer(DenoisingOptimization, Trainer):
     """Trains a noise estimation network and a reconstruction network side by side, each on its own objective.
 
     For each batch:
@@ -94,9 +66,9 @@ class TwoStageTrainer(Trainer):
         max_epochs: how many epochs in all.
         train_data_loader: gives dictionaries with ``image`` (noisy), ``label`` (clean) and ``residual``.
         nen: the noise estimation network.
-        nen_optimizer: its optimiser.
+        nen_optimizer: its optimizer.
         rn: the reconstruction network, called with the noisy image and the noise estimate.
-        rn_optimizer: its optimiser.
+        rn_optimizer: its optimizer.
         nen_loss_function: the paper's L_E; mean squared error when None.
         rn_loss_function: the paper's L_R; mean absolute error when None.
         epoch_length: iterations in an epoch; the loader's length when None.
@@ -139,7 +111,7 @@ class TwoStageTrainer(Trainer):
         additional_metrics: dict[str, Metric] | None = None,
         train_handlers: Sequence | None = None,
     ) -> None:
-        check_options(amp_dtype, gradient_clip)
+        self.set_optimization(gradient_clip, channels_last, amp_dtype)
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -159,35 +131,21 @@ class TwoStageTrainer(Trainer):
         self.nen_loss_function = torch.nn.MSELoss() if nen_loss_function is None else nen_loss_function
         self.rn_loss_function = torch.nn.L1Loss() if rn_loss_function is None else rn_loss_function
         self.inferer = SimpleInferer() if inferer is None else inferer
-        self.gradient_clip = gradient_clip
-        self.channels_last = channels_last
-        self.amp_dtype = amp_dtype
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, torch.Tensor]:
-        image, label, residual = _begin_iteration(engine, batchdata, self.channels_last)
-        output = engine.state.output
+        image, _, residual = self.begin_iteration(batchdata)
+        output = self.state.output
         self.nen.train()
         self.rn.train()
-
-        with autocast(image, self.amp_dtype):
-            noise = self.inferer(image, self.nen)
-        output[NOISE_ESTIMATE] = noise.detach().float()
-        nen_loss = self.nen_loss_function(noise.float(), residual)
-        output[NEN_LOSS] = optimise(engine, self.nen, self.nen_optimizer, nen_loss, "nen", self.gradient_clip)
-
-        with autocast(image, self.amp_dtype):
-            pred = self.inferer(image, self.rn, output[NOISE_ESTIMATE])
-        output[Keys.PRED] = pred.detach().float()
-        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        rn_loss = self.rn_loss_function(pred.float(), label)
-        output[Keys.LOSS] = optimise(engine, self.rn, self.rn_optimizer, rn_loss, "rn", self.gradient_clip)
-        engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
-        engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return output
+        noise = self.predict(self.nen, image)
+        output[NOISE_ESTIMATE] = noise.detach()
+        nen_loss = self.nen_loss_function(noise, residual)
+        output[NEN_LOSS] = self.take_step(self.nen, self.nen_optimizer, nen_loss, "nen")
+        pred = self.predict(self.rn, image, output[NOISE_ESTIMATE])
+        return self.finish_iteration(self.rn, self.rn_optimizer, self.rn_loss_function, pred, "rn")
 
 
-class SingleStageTrainer(SupervisedTrainer):
+class SingleStageTrainer(DenoisingOptimization, SupervisedTrainer):
     """``monai.engines.SupervisedTrainer`` for denoisers: what
     :class:`~noisewise.pipelines.training.TwoStageTrainer` does for two stages, for one network.
 
@@ -201,18 +159,9 @@ class SingleStageTrainer(SupervisedTrainer):
         max_epochs: how many epochs in all.
         train_data_loader: gives dictionaries with ``image`` (noisy) and ``label`` (clean).
         network: the denoiser.
-        optimizer: its optimiser.
+        optimizer: its optimizer.
         loss_function: of denoised and clean images.
-        epoch_length: iterations in an epoch; the loader's length when None.
-        inferer: calls the network; ``monai.inferers.SimpleInferer`` when None.
-        gradient_clip: clip the gradient norm to this; None does not clip.
-        channels_last: train in ``torch.channels_last``: the same result, several times faster on CPUs.
-        amp_dtype: ``"bfloat16"`` autocasts the network on ``device``, CPU included; None trains in float32.
-        non_blocking: copy batches without blocking the host.
-        prepare_batch: takes ``(image, label, residual)`` from a batch.
-        key_train_metric: as in ``monai.engines.Trainer``.
-        additional_metrics: as in ``monai.engines.Trainer``.
-        train_handlers: as in ``monai.engines.Trainer``.
+        epoch_length: this argument and those after it are as in :class:`TwoStageTrainer`.
 
     Raises:
         ValueError: when ``amp_dtype`` is unknown or ``gradient_clip`` is not positive.
@@ -239,7 +188,7 @@ class SingleStageTrainer(SupervisedTrainer):
         additional_metrics: dict[str, Metric] | None = None,
         train_handlers: Sequence | None = None,
     ) -> None:
-        check_options(amp_dtype, gradient_clip)
+        self.set_optimization(gradient_clip, channels_last, amp_dtype)
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -256,22 +205,9 @@ class SingleStageTrainer(SupervisedTrainer):
             train_handlers=train_handlers,
             decollate=False,
         )
-        self.gradient_clip = gradient_clip
-        self.channels_last = channels_last
-        self.amp_dtype = amp_dtype
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, torch.Tensor]:
-        image, label, _ = _begin_iteration(engine, batchdata, self.channels_last)
-        output = engine.state.output
+        image, _, _ = self.begin_iteration(batchdata)
         self.network.train()
-
-        with autocast(image, self.amp_dtype):
-            pred = self.inferer(image, self.network)
-        output[Keys.PRED] = pred.detach().float()
-        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        loss = self.loss_function(pred.float(), label)
-        output[Keys.LOSS] = optimise(engine, self.network, self.optimizer, loss, gradient_clip=self.gradient_clip)
-        engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
-        engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return output
+        pred = self.predict(self.network, image)
+        return self.finish_iteration(self.network, self.optimizer, self.loss_function, pred)

@@ -14,7 +14,7 @@ from .modules import PACKAGE, ZooError
 __all__ = ["distribution_of", "requirements", "zoo_metadata"]
 
 # They have keys of their own in MONAI's schema.
-OWN_KEYS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
+SCHEMA_KEYS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
 # MONAI's command line, and its configs in YAML.
 COMMAND_LINE = ("fire", "yaml")
 
@@ -37,7 +37,7 @@ def zoo_metadata(metadata: Mapping[str, Any], imports: Collection[str]) -> dict[
         raise ZooError(f"metadata.json: version {metadata.get('version')!r} has no entry in the changelog.")
     required = {name: version for name, version in metadata["required_packages_version"].items() if name != PACKAGE}
     owners = _owners()
-    for name in sorted({*imports, *COMMAND_LINE} - OWN_KEYS.keys()):
+    for name in sorted({*imports, *COMMAND_LINE} - SCHEMA_KEYS.keys()):
         distribution = distribution_of(name, owners, required)
         required.setdefault(distribution, installed.version(distribution))
     return {**metadata, "required_packages_version": required}
@@ -70,6 +70,6 @@ def _owners() -> Mapping[str, list[str]]:
 
 def requirements(metadata: Mapping[str, Any]) -> list[str]:
     """Lines of a pip requirements file, as the model zoo's own CI makes them of the metadata."""
-    own = {package: metadata[key] for package, key in OWN_KEYS.items()}
+    own = {package: metadata[key] for package, key in SCHEMA_KEYS.items()}
     packages = {**own, **metadata["required_packages_version"]}
     return [f"{name}{'' if version[0] in '<>=' else '=='}{version}" for name, version in packages.items()]
