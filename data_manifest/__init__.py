@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests of images: built from folders, split by subject, verified, and read by MONAI's data sets."""
+"""Manifests of images: built from folders, split by subject, verified, and read by MONAI's datasets."""
 
 import lazy_loader
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import textwrap
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..listing import first_lines, first_names
+from ..renamed import renamed_arguments
 from ..transforms import ImageReadError, LoadMedicalImage, drop_equal_channels, intensity_range
 from .digest import file_digest
 from .discover import DicomHeader, find_image_files, group_by_series, read_dicom_headers
-from .manifest import SPLITS, Manifest, ManifestError, ManifestRecord, Problem
+from .manifest import SPLITS, Manifest, ManifestError, ManifestRecord, Problem, every_nth_of
 from .subjects import compile_subject_pattern, subject_of
 from .table import read_table
 
@@ -68,21 +70,66 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _Labels:
+    """The values of every line, unless a table gives others; see :func:`build_manifest`."""
+
+    modality: str | None
+    source: str
+    license: str
+    split: str
+    pattern: re.Pattern[str] | None
+    salt: str
+
+    def of(self, path: Path, folder: Path, row: Mapping[str, str], header: DicomHeader | None) -> dict[str, str]:
+        """The words of a file's line: from its row of the table, else from these labels, else from the file."""
+        defaults = {name: getattr(self, name) for name in ("modality", "source", "license", "split")}
+        words = {name: row.get(name) or value or "" for name, value in defaults.items()}
+        words["target"], words["kernel"] = row.get("target", ""), row.get("kernel", "")
+        words["modality"] = (words["modality"] or (header.modality if header else "")).lower()
+        if not words["modality"]:
+            raise ValueError("its modality is not known: give modality=... (--modality) or a table with that column.")
+        patient_id = header.patient_id if header else ""
+        words["subject"] = row.get("subject") or subject_of(path, folder, patient_id, self.pattern, self.salt)
+        return words
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How images are measured and which slices are taken; see :func:`build_manifest`."""
+
     offset: float | None
     intensity: tuple[float, float] | None
+    range_per: str
     every_nth: int
     min_content: float
     min_size: int
 
+    def __post_init__(self) -> None:
+        if self.range_per not in ("image", "subject"):
+            raise ManifestError(f"range_per is '{self.range_per}', it must be 'image' or 'subject'.")
+        if self.every_nth < 1:
+            raise ManifestError(f"every_nth is {self.every_nth}, it must be at least 1.")
+        if self.intensity is not None and not self.intensity[0] < self.intensity[1]:
+            raise ManifestError(f"the intensity range {self.intensity} is empty.")
 
+
+@dataclass
+class _Findings:
+    """The lines made of the files, and the files without one."""
+
+    records: list[ManifestRecord] = field(default_factory=list)
+    unusable: list[Problem] = field(default_factory=list)
+    left_out: list[Problem] = field(default_factory=list)
+
+
+@renamed_arguments(licence="license")
 def build_manifest(
     root: str | os.PathLike,
     out: str | os.PathLike | None = None,
     *,
     modality: str | None = None,
     source: str | None = None,
-    licence: str = "",
+    license: str = "",
     split: str = "",
     subject_pattern: str | None = None,
     salt: str = "",
@@ -113,12 +160,12 @@ def build_manifest(
         modality: ``"mri"``, ``"xray"``, ``"ct"``, ``"skin"``, ``"microscopy"`` or another word. DICOM files tell it
             themselves; it overrides them.
         source: short name of the collection; by default the folder's name.
-        licence: licence of the images.
+        license: license of the images.
         split: ``"train"``, ``"val"``, ``"test"`` or empty: the split of every image.
         subject_pattern: regular expression searched in the path below ``root``; its first group is the subject.
             Without it: DICOM's PatientID, hashed; else the folder that the file is in; else the file's name.
         salt: a secret mixed into the hash of PatientID.
-        table: CSV with a column ``file`` and any of modality, source, subject, split, licence, target, kernel, which
+        table: CSV with a column ``file`` and any of modality, source, subject, split, license, target, kernel, which
             override all else for their file (see :func:`~noisewise.data_manifest.read_table`). Only files that it names
             are read.
         include: shell pattern of the files to take.
@@ -133,13 +180,13 @@ def build_manifest(
         every_nth: of a volume, take every n-th slice only.
         min_content: of a volume, leave out slices of which less than this part lies above 5 % of the intensity range.
         min_size: leave out images with fewer rows or columns.
-        skip_unusable: leave unusable files out, list them in :attr:`Manifest.skipped` and in the log, and go on.
+        skip_unusable: leave unusable files out, list them in :attr:`Manifest.skipped` and in the log, and continue.
         absolute: write absolute paths (see :meth:`Manifest.write`).
         workers: threads; by default one a core, eight at most.
         progress: called with (files done, files in all).
 
     Returns:
-        The manifest, sorted by path and slice (with a table: in its order); what was left out stands in its
+        The manifest, sorted by path and slice (with a table: in its order); what was left out is listed in its
         ``skipped``.
 
     Raises:
@@ -148,86 +195,69 @@ def build_manifest(
     """
     if split and split not in SPLITS:
         raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)} or empty.")
-    if range_per not in ("image", "subject"):
-        raise ManifestError(f"range_per is '{range_per}', it must be 'image' or 'subject'.")
-    if every_nth < 1:
-        raise ManifestError(f"every_nth is {every_nth}, it must be at least 1.")
-    if intensity is not None and not intensity[0] < intensity[1]:
-        raise ManifestError(f"the intensity range {intensity} is empty.")
+    rules = _Rules(offset, intensity, range_per, every_nth, min_content, min_size)
     root = Path(os.path.abspath(root))
     if not root.exists():
         raise ManifestError(f"{root}: no such folder.")
     folder = root if root.is_dir() else root.parent
-    pattern = compile_subject_pattern(subject_pattern)
+    labels = _Labels(modality, source or folder.name, license, split, compile_subject_pattern(subject_pattern), salt)
     rows = {} if table is None else read_table(table, folder)
     files = list(rows) if rows else find_image_files(root, include, exclude)
     if not files:
         raise ManifestError(f"{root}: no PNG, JPEG, BMP, TIFF, NIfTI or DICOM file that matches '{include}'.")
-    defaults = {"modality": modality, "source": source or folder.name, "licence": licence, "split": split}
-    settings = _Settings(offset, intensity, every_nth, min_content, min_size)
-
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as executor:
         headers = read_dicom_headers(files, executor)
-        entries: dict[Path, _Entry] = {}
-        problems: list[Problem] = []
-        for path in files:
-            try:
-                words = _words(path, folder, defaults, rows.get(path, {}), headers.get(path), pattern, salt)
-                entries[path] = _Entry(path, words, path in headers)
-            except ValueError as error:
-                problems.append(Problem("unusable", str(path), str(error)))
-        tasks = _tasks(group_by_series(entries, headers), entries, range_per, every_nth)
-        records: list[ManifestRecord] = []
-        left_out: list[Problem] = []
-        done, total = 0, sum(len(task.entries) for task in tasks)
-        for task, result in zip(tasks, executor.map(lambda task: _measure(task, settings), tasks)):
-            for finding in result:
-                if isinstance(finding, ManifestRecord):
-                    records.append(finding)
-                else:
-                    (problems if finding.kind == "unusable" else left_out).append(finding)
-            done += len(task.entries)
-            if progress is not None:
-                progress(done, total)
+        found = _Findings()
+        entries = _entries(files, folder, rows, headers, labels, found)
+        tasks = _tasks(group_by_series(entries, headers), entries, rules)
+        _measure_all(tasks, rules, executor, found, progress)
 
-    if problems and not skip_unusable:
-        raise BuildError(root, problems)
-    for problem in problems:
+    if found.unusable and not skip_unusable:
+        raise BuildError(root, found.unusable)
+    for problem in found.unusable:
         logger.warning("left out: %s", problem)
-    if not records:
-        raise ManifestError(f"{root}: none of {len(files)} files is usable; the first: {(problems + left_out)[0]}")
+    skipped = found.unusable + found.left_out
+    if not found.records:
+        raise ManifestError(f"{root}: none of {len(files)} files is usable; the first: {skipped[0]}")
     order = {path: index for index, path in enumerate(files)}
-    records.sort(key=lambda record: (order[Path(record.path)], record.slice or 0))
-    manifest = Manifest(records, out, problems + left_out)
+    records = sorted(found.records, key=lambda record: (order[Path(record.path)], record.slice or 0))
+    manifest = Manifest(records, out, skipped)
     if out is not None:
         manifest.write(out, absolute=absolute)
     return manifest
 
 
-def _words(path, folder, defaults, row, header: DicomHeader | None, pattern, salt) -> dict[str, str]:
-    """The words of the manifest's line: from the table, else from the arguments, else from the file."""
-    words = {key: row.get(key) or value or "" for key, value in defaults.items()}
-    words["target"], words["kernel"] = row.get("target", ""), row.get("kernel", "")
-    words["modality"] = (words["modality"] or (header.modality if header else "")).lower()
-    if not words["modality"]:
-        raise ValueError("its modality is not known: give modality=... (--modality) or a table with that column.")
-    patient_id = header.patient_id if header else ""
-    words["subject"] = row.get("subject") or subject_of(path, folder, patient_id, pattern, salt)
-    return words
+def _entries(
+    files: Sequence[Path],
+    folder: Path,
+    rows: Mapping[Path, Mapping[str, str]],
+    headers: Mapping[Path, DicomHeader],
+    labels: _Labels,
+    found: _Findings,
+) -> dict[Path, _Entry]:
+    """The files that a line can be made for; the others are noted in ``found``."""
+    entries = {}
+    for path in files:
+        try:
+            words = labels.of(path, folder, rows.get(path, {}), headers.get(path))
+            entries[path] = _Entry(path, words, path in headers)
+        except ValueError as error:
+            found.unusable.append(Problem("unusable", str(path), str(error)))
+    return entries
 
 
-def _tasks(groups: list[list[Path]], entries: dict[Path, _Entry], range_per: str, every_nth: int) -> list[_Task]:
+def _tasks(groups: list[list[Path]], entries: dict[Path, _Entry], rules: _Rules) -> list[_Task]:
     tasks: list[_Task] = []
     subjects: dict[tuple, list[_Entry]] = {}
     for group in groups:
         members = [entries[path] for path in group]
         is_series = len(members) > 1
         if is_series:
-            members = _every_nth(members, every_nth)
+            members = every_nth_of(members, rules.every_nth)
         if all(entry.words["modality"] == "ct" for entry in members):
             # CT has one range for every image; keeping a series of hundreds of slices would only fill memory.
             tasks += [_Task((entry,), is_series) for entry in members]
-        elif is_series or range_per == "image":
+        elif is_series or rules.range_per == "image":
             tasks.append(_Task(tuple(members), is_series))
         else:
             words = members[0].words
@@ -235,12 +265,27 @@ def _tasks(groups: list[list[Path]], entries: dict[Path, _Entry], range_per: str
     return tasks + [_Task(tuple(members), False) for members in subjects.values()]
 
 
-def _every_nth(items: Sequence, n: int) -> Sequence:
-    # From the middle of the first n, so that few slices of a short volume aren't its outermost ones.
-    return items[min(n // 2, len(items) - 1) :: n]
+def _measure_all(
+    tasks: Sequence[_Task],
+    rules: _Rules,
+    executor: Executor,
+    found: _Findings,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Read all files and put what comes of them into ``found``."""
+    done, total = 0, sum(len(task.entries) for task in tasks)
+    for task, result in zip(tasks, executor.map(lambda task: _measure(task, rules), tasks)):
+        for finding in result:
+            if isinstance(finding, ManifestRecord):
+                found.records.append(finding)
+            else:
+                (found.unusable if finding.kind == "unusable" else found.left_out).append(finding)
+        done += len(task.entries)
+        if progress is not None:
+            progress(done, total)
 
 
-def _measure(task: _Task, settings: _Settings) -> list[ManifestRecord | Problem]:
+def _measure(task: _Task, rules: _Rules) -> list[ManifestRecord | Problem]:
     """Read the files of a task, find their common range, and make their lines."""
     load = LoadMedicalImage()
     entries: list[_Entry] = []
@@ -262,19 +307,19 @@ def _measure(task: _Task, settings: _Settings) -> list[ManifestRecord | Problem]
     if not images:
         return findings
     try:
-        low, high = _common_range(images, dtypes, entries, settings)
+        low, high = _common_range(images, dtypes, entries, rules)
     except ValueError as error:
         return findings + [Problem("unusable", str(entry.path), str(error)) for entry in entries]
     for entry, image, dtype in zip(entries, images, dtypes):
-        findings += _lines(entry, image, dtype, low, high, task.is_series, settings)
+        findings += _lines(entry, image, dtype, low, high, task.is_series, rules)
     return findings
 
 
 def _common_range(
-    images: list[np.ndarray], dtypes: list[str], entries: list[_Entry], settings: _Settings
+    images: list[np.ndarray], dtypes: list[str], entries: list[_Entry], rules: _Rules
 ) -> tuple[float, float]:
-    if settings.intensity is not None:
-        return settings.intensity
+    if rules.intensity is not None:
+        return rules.intensity
     if len(set(dtypes)) > 1:
         raise ValueError(f"images that should share one intensity range have dtypes {', '.join(sorted(set(dtypes)))}.")
     # One percentile over all images together: the range is fixed once a series, never a slice.
@@ -282,23 +327,23 @@ def _common_range(
     low, high = intensity_range(pooled, dtypes[0], entries[0].words["modality"])
     if entries[0].words["modality"] != "ct" or entries[0].is_dicom or dtypes[0] == "uint8":
         return low, high
-    if settings.offset is None and pooled.min() >= 0:
+    if rules.offset is None and pooled.min() >= 0:
         raise ValueError(
             "it is called CT, but no value is below 0 HU; if something was added to HU before it was stored, give "
             "that offset, mostly 1024 (offset=1024, --offset 1024), and 0 if nothing was."
         )
-    offset = settings.offset or 0.0
+    offset = rules.offset or 0.0
     return low + offset, high + offset
 
 
 def _lines(
-    entry: _Entry, image: np.ndarray, dtype: str, low: float, high: float, is_series: bool, settings: _Settings
+    entry: _Entry, image: np.ndarray, dtype: str, low: float, high: float, is_series: bool, rules: _Rules
 ) -> list[ManifestRecord | Problem]:
     """One record for a flat image, one a slice for a volume; problems for what is left out."""
     channels, width, height = image.shape[:3]
     path = str(entry.path)
-    if min(width, height) < settings.min_size:
-        return [Problem("small", path, f"{width} x {height} pixels, fewer than {settings.min_size} a side.")]
+    if min(width, height) < rules.min_size:
+        return [Problem("small", path, f"{width} x {height} pixels, fewer than {rules.min_size} a side.")]
     is_volume = image.ndim == 4
     record = ManifestRecord(
         path=path,
@@ -313,12 +358,12 @@ def _lines(
         **entry.words,
     )
     findings: list[ManifestRecord | Problem] = []
-    for index in _every_nth(range(image.shape[-1]), settings.every_nth) if is_volume else (None,):
+    for index in every_nth_of(range(image.shape[-1]), rules.every_nth) if is_volume else (None,):
         line = dataclasses.replace(record, slice=index)
         if is_volume or is_series:
             plane = image if index is None else image[..., index]
             content = float((plane > low + CONTENT_LEVEL * (high - low)).mean())
-            if content < settings.min_content:
+            if content < rules.min_content:
                 findings.append(Problem("empty", line.name, f"only {100 * content:.1f} % of the slice holds anything."))
                 continue
         findings.append(line)

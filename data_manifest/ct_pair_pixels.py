@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the pixels of a low-dose and a full-dose CT slice must be like for the pair to be of use.
+"""Checks of the pixels of a pair of low-dose and full-dose CT slices.
 
 The rules, each with its limit as a constant: values are Hounsfield units; the body is not cut by the edge of the field
 of view; no metal; soft tissue enough to measure noise in, and more noise in the low-dose image than in the full-dose
@@ -24,7 +24,7 @@ LARGEST_SHARE_BEYOND = 0.01
 METAL_HU = 3000.0
 METAL_PIXELS = 10
 BODY_HU = -500.0
-# The sheets of the couch are thinner than twice this many pixels and are no body.
+# The sheets of the couch, which are not body, are thinner than twice this many pixels.
 COUCH_PIXELS = 3
 # Arms, hips and wide shoulders touch the edge in many good scans: 5 % would leave out half of the 2016 challenge.
 LARGEST_CUT_SHARE = 0.15
@@ -37,7 +37,7 @@ MAD_TO_STD = 1.4826
 def pixel_problem(
     pair: CTPair, low: np.ndarray, full: np.ndarray, metal: bool = False, truncated: bool = False
 ) -> Problem | None:
-    """What makes a pair unusable by its pixels.
+    """Find what makes the pixels of a pair unusable.
 
     Args:
         pair: the pair.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the full-dose partner of each low-dose CT slice by where it lies, and what their headers must agree on."""
+"""Finding the full-dose partner of each low-dose CT slice by its place, and checks that their headers agree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CTPair:
 
     @property
     def place(self) -> float:
-        """Place along the normal in millimetres."""
+        """Place along the normal in millimeters."""
         return float(self.low.position @ self.low.normal)
 
 
@@ -47,7 +47,7 @@ def is_placed(slice_: CTSlice) -> bool:
 
 
 def same_thickness(first: float | None, second: float | None) -> bool:
-    """Whether two thicknesses in millimetres are one; two unknown ones are."""
+    """Whether two thicknesses in millimeters are one; two unknown ones are."""
     if first is None or second is None:
         return first is second
     return abs(first - second) <= SAME_THICKNESS_MM
@@ -102,18 +102,18 @@ def _partner(low: CTSlice, here: list[CTSlice]) -> CTSlice | Problem | None:
     return fitting[0]
 
 
-def header_problem(pair: CTPair, paediatric: bool = False) -> Problem | None:
-    """What makes a pair unusable by its headers.
+def header_problem(pair: CTPair, pediatric: bool = False) -> Problem | None:
+    """Find what makes the headers of a pair unusable.
 
     Args:
         pair: the pair.
-        paediatric: take patients under 18 years. Those of unknown age count as adults.
+        pediatric: take patients under 18 years. Those of unknown age count as adults.
 
     Returns:
         The first cause found; None for a good pair.
     """
     for slice_ in (pair.low, pair.full):
-        problem = _slice_problem(slice_, paediatric)
+        problem = _slice_problem(slice_, pediatric)
         if problem is not None:
             return problem
     low, full = pair.low, pair.full
@@ -126,7 +126,7 @@ def header_problem(pair: CTPair, paediatric: bool = False) -> Problem | None:
     return None
 
 
-def _slice_problem(slice_: CTSlice, paediatric: bool) -> Problem | None:
+def _slice_problem(slice_: CTSlice, pediatric: bool) -> Problem | None:
     path = str(slice_.path)
     least, most = THICKNESS_LIMITS_MM
     if not slice_.is_hounsfield:
@@ -135,13 +135,13 @@ def _slice_problem(slice_: CTSlice, paediatric: bool) -> Problem | None:
         return Problem("wrong kernel", path, "it states no ConvolutionKernel.")
     if slice_.thickness is None or not least <= slice_.thickness <= most:
         return Problem("thickness", path, f"SliceThickness {_mm(slice_.thickness)}, not {least:g} to {most:g} mm.")
-    if slice_.age is not None and slice_.age < ADULT_YEARS and not paediatric:
-        return Problem("paediatric", path, f"the patient is under {ADULT_YEARS} years; --paediatric takes it.")
+    if slice_.age is not None and slice_.age < ADULT_YEARS and not pediatric:
+        return Problem("pediatric", path, f"the patient is under {ADULT_YEARS} years; --pediatric takes it.")
     return None
 
 
 def _geometry_cause(low: CTSlice, full: CTSlice) -> str | None:
-    """What of the low-dose slice differs from its partner's, in words before "of its partner"."""
+    """What differs between the low-dose slice and its partner, worded to precede "of its partner"."""
     if low.shape != full.shape:
         return f"{low.shape[0]} rows and {low.shape[1]} columns, not the {full.shape[0]} and {full.shape[1]}"
     if low.spacing is None or full.spacing is None:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a pair of CT slices needs of a DICOM header: its place, kernel, thickness and the meaning of its values."""
+"""The parts of a DICOM header that pairing CT slices needs: place, kernel, thickness and the meaning of values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _DAYS = {"D": 1, "W": 7, "M": 30.44, "Y": 365.25}
 
 @dataclass(frozen=True, eq=False)
 class CTSlice:
-    """A CT slice by its header; None or empty for what the header does not say.
+    """A CT slice as its header describes it; None or empty for what the header does not say.
 
     Attributes:
         path: the file.
@@ -61,15 +61,15 @@ class CTSlice:
         patient_id: as on file; it must never be written anywhere.
         description: SeriesDescription.
         shape: rows and columns.
-        position: centre of the first pixel in millimetres, ``(3,)``.
+        position: center of the first pixel in millimeters, ``(3,)``.
         axes: unit vectors along a row and along a column, ``(2, 3)``.
-        spacing: distances between rows and between columns in millimetres.
-        thickness: SliceThickness in millimetres.
+        spacing: distances between rows and between columns in millimeters.
+        thickness: SliceThickness in millimeters.
         kernel: ConvolutionKernel; of several values, joined by a space.
         is_hounsfield: whether it states Rescale Slope and Intercept, and no unit other than HU.
         has_contrast: whether it names a contrast agent.
         age: the patient's age in years.
-        padding: lowest and highest HU of the pixels that are no image.
+        padding: lowest and highest HU of the padding pixels.
     """
 
     path: Path
@@ -104,14 +104,14 @@ def read_ct_slice(path: str | os.PathLike) -> CTSlice:
         What it says.
 
     Raises:
-        ImageReadError: when it is no DICOM file, or a value in it is no such value.
+        ImageReadError: when it is not a DICOM file, or a value in it is invalid.
     """
     path = Path(path)
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
         # Anything can be read by force; what has neither DICOM's preamble nor a modality is something else.
         if header.preamble is None and not header.get("Modality"):
-            raise ImageReadError(path, "is no DICOM file.")
+            raise ImageReadError(path, "is not a DICOM file.")
         return CTSlice(
             path=path,
             modality=str(header.get("Modality") or ""),

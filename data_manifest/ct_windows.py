@@ -52,7 +52,7 @@ _MAYO_ANATOMY = {"L": "abdomen", "N": "head", "C": "chest"}
 
 
 def anatomy_of(subject: str) -> str:
-    """What was scanned, by the name of a subject of the Mayo Clinic's collections.
+    """The scanned anatomy, by the name of a subject of the Mayo Clinic's collections.
 
     Args:
         subject: such as ``"L067"`` (liver), ``"N012"`` (neuro) or ``"C002"`` (chest).

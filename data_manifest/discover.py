@@ -43,7 +43,7 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What a manifest needs of a DICOM header.
+    """The parts of a DICOM header that a manifest needs.
 
     Args:
         modality: our name of the modality; empty when the tag says nothing usable.
@@ -100,7 +100,7 @@ def read_dicom_headers(paths: Iterable[Path], executor: Executor) -> dict[Path, 
 
 
 def group_by_series(paths: Iterable[Path], headers: dict[Path, DicomHeader]) -> list[list[Path]]:
-    """Put the slices of one DICOM series together, sorted along its axis; every other file stands alone.
+    """Put the slices of one DICOM series together, sorted along its axis; every other file is a group of its own.
 
     A folder may hold several series.
     """

@@ -1,8 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded set: real images that come inside Python packages, so that everything runs without a download.
+"""The embedded set: real images inside Python packages, so that everything runs without a download.
 
-It shows that the software works and trains something small; it is far too small to judge or to tune a network with.
+It shows that the software works, and a small network can be trained on it. It is far too small to judge or tune one.
 
 What it holds, by modality and split (no subject is in two splits):
 
@@ -17,9 +17,9 @@ fundus     photograph of a retina, 4 tiles                none                  
 ========== ============================================== ===================================== ======================
 
 No package on PyPI ships dermoscopy, so there is **no skin image**: :func:`~noisewise.data_manifest.get_source` tells
-how to get HAM10000. The fundus photograph is there so that training meets another colour image.
+how to get HAM10000. The fundus photograph is there so that training sees another color image.
 
-The template is the mean of 152 heads and has next to no noise of its own; it is also smoother than any single scan.
+The template is the mean of 152 heads and has almost no noise; it is also smoother than any single scan.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from monai.data import NibabelReader
 from PIL import Image
 
 from ..atomic import atomic_path
+from ..renamed import renamed_arguments, renamed_attribute
 from ..transforms import LoadMedicalImage
 from ..transforms.file_types import is_dicom
 from .build import build_manifest
@@ -60,7 +61,7 @@ class EmbeddedImage:
         modality: see :class:`~noisewise.data_manifest.ManifestRecord`.
         subject: who or what was imaged.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        licence: as far as it is known.
+        license: as far as it is known.
         export: ``"no"``: the file is read where it is; ``"tiles"``: cut into tiles of 512 x 512 pixels; ``"slices"``:
             axial, coronal and sagittal slices of a volume. Exported files are exact copies of the stored values.
     """
@@ -70,9 +71,12 @@ class EmbeddedImage:
     modality: str
     subject: str
     split: str
-    licence: str
+    license: str
     export: str = "no"
 
+
+EmbeddedImage.licence = renamed_attribute("licence", "license")
+EmbeddedImage.__init__ = renamed_arguments(licence="license")(EmbeddedImage.__init__)
 
 IMAGES = (
     EmbeddedImage(
@@ -81,7 +85,7 @@ IMAGES = (
         "mri",
         "mni152",
         "train",
-        "MNI ICBM 152 2009a, copyright Louis Collins, McConnell Brain Imaging Centre, McGill University: free to use, "
+        "MNI ICBM 152 2009a, copyright Louis Collins, McConnell Brain Imaging Center, McGill University: free to use, "
         "copy, modify and distribute with this notice (check the MNI's site); nilearn package: BSD-3-Clause",
         "slices",
     ),
@@ -166,7 +170,7 @@ def build_embedded(out_dir: str | os.PathLike, progress: Callable[[int, int], No
                 "source": f"embedded_{DISTRIBUTIONS.get(image.package, image.package)}",
                 "subject": image.subject,
                 "split": image.split,
-                "licence": image.licence,
+                "license": image.license,
             }
             for file in exported
         ]

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Fetching the images of a manifest that lie behind URLs."""
+"""Downloading the images that a manifest names by URL."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def leave_one_subject_out(
 
     Args:
         manifest: images; the splits that they have are forgotten.
-        val_every: every n-th image of each training subject is for validation; 0 for none. Neighbouring slices are
-            much alike, so such a validation set follows training and not generalisation, and the check that runs
+        val_every: every n-th image of each training subject is for validation; 0 for none. Neighboring slices are
+            much alike, so such a validation set follows training and not generalization, and the check that runs
             before a training names it as a leak between train and val.
         val_subjects: so many whole subjects, those after the tested one, are for validation; 0 for none. They leak
             nothing.

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..renamed import renamed_arguments
 from ..transforms import ImageReadError, LoadMedicalImage
 from ..transforms.file_types import is_dicom
 from ..transforms.intensity import CT_RANGE
@@ -27,7 +28,7 @@ from .ct_series import CTSlice, kernel_class, read_ct_slice
 from .ct_windows import MAYO_SUBJECT
 from .digest import file_digest
 from .discover import find_image_files
-from .manifest import Manifest, ManifestError, ManifestRecord, Problem
+from .manifest import Manifest, ManifestError, ManifestRecord, Problem, every_nth_of
 from .subjects import compile_subject_pattern, subject_of
 
 __all__ = ["build_low_dose_ct"]
@@ -63,8 +64,18 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Choice:
+    """Which slices and pairs are taken; see :func:`build_low_dose_ct`."""
+
     kernel: str | None
     thickness: float | None
+    every_nth: int
+    pediatric: bool
+    metal: bool
+    truncated: bool
+
+    def __post_init__(self) -> None:
+        if self.every_nth < 1:
+            raise ManifestError(f"every_nth is {self.every_nth}, it must be at least 1.")
 
     def takes(self, slice_: CTSlice) -> bool:
         """Whether the slice has the kernel and the thickness asked for."""
@@ -80,6 +91,7 @@ class _Choice:
         return kernel + ("" if self.thickness is None else f" of {self.thickness:g} mm")
 
 
+@renamed_arguments(licence="license", paediatric="pediatric")
 def build_low_dose_ct(
     root: str | os.PathLike | None = None,
     out: str | os.PathLike | None = None,
@@ -87,13 +99,13 @@ def build_low_dose_ct(
     low: str | os.PathLike | None = None,
     full: str | os.PathLike | None = None,
     source: str | None = None,
-    licence: str = "",
+    license: str = "",
     kernel: str | None = None,
     thickness: float | None = None,
     every_nth: int = 1,
     subject_pattern: str | None = None,
     salt: str = "",
-    paediatric: bool = False,
+    pediatric: bool = False,
     metal: bool = False,
     truncated: bool = False,
     absolute: bool = False,
@@ -110,7 +122,7 @@ def build_low_dose_ct(
     - ``missing``: no partner; ``ambiguous``: several; ``wrong kernel`` and ``wrong thickness``: no partner of its own;
     - ``geometry``: rows, columns, spacing, orientation or origin differ, or are not stated;
     - ``not Hounsfield units``; ``thickness``: outside 0.5 to 5 mm; ``contrast``: an agent in one of the two only;
-    - ``paediatric``: under 18 years; ``metal``: more than 10 pixels of 3000 HU or more; ``truncated``: more than 15 %
+    - ``pediatric``: under 18 years; ``metal``: more than 10 pixels of 3000 HU or more; ``truncated``: more than 15 %
       of the field of view's edge lies in the body; ``empty``: no soft tissue;
     - ``swapped doses``: the low-dose image has no more noise than the full-dose one.
 
@@ -124,15 +136,15 @@ def build_low_dose_ct(
         low: in place of ``root``, folder of low-dose DICOM files of any name.
         full: folder of their full-dose partners.
         source: short name of the collection; by default the folder's name.
-        licence: licence of the images.
+        license: license of the images.
         kernel: take this kernel only: ``"soft"``, ``"sharp"`` (see :func:`~noisewise.data_manifest.kernel_class`) or a
             name such as ``"B30f"``.
-        thickness: take this SliceThickness in millimetres only.
+        thickness: take this SliceThickness in millimeters only.
         every_nth: of each series, take every n-th pair only.
         subject_pattern: regular expression searched in the path below the folder; its first group is the subject, and
             must be the same for both doses.
         salt: a secret mixed into the hash of PatientID.
-        paediatric: take patients under 18 years. Those of unknown age count as adults.
+        pediatric: take patients under 18 years. Those of unknown age count as adults.
         metal: take images with metal.
         truncated: take images in which the field of view cuts the body.
         absolute: write absolute paths (see :meth:`Manifest.write`).
@@ -148,38 +160,33 @@ def build_low_dose_ct(
     """
     if (root is None) == (low is None) or (low is None) != (full is None):
         raise ManifestError("give either one folder, or both low=... and full=... (--low and --full).")
-    if every_nth < 1:
-        raise ManifestError(f"every_nth is {every_nth}, it must be at least 1.")
+    choice = _Choice(kernel, thickness, every_nth, pediatric, metal, truncated)
     pattern = compile_subject_pattern(subject_pattern)
     folders = {"": root} if root is not None else {"low": low, "full": full}
     folders = {dose: Path(os.path.abspath(folder)) for dose, folder in folders.items()}
     name = ", ".join(map(str, folders.values()))
     sources, problems = _find_files(folders)
-    choice = _Choice(kernel, thickness)
+    source = source or next(iter(folders.values())).name
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as executor:
         results = executor.map(lambda item: _read(item, pattern, salt), sources)
         found: list[_Found] = []
         for result in _counted(results, len(sources), progress):
             (found if isinstance(result, _Found) else problems).append(result)
-        pairs, more = _pair(found, choice, every_nth)
+        pairs, more = _pair(found, choice)
         problems = _merge_projections(problems) + more
 
         def measure(item: tuple[str, CTPair]) -> ManifestRecord | Problem:
-            problem = header_problem(item[1], paediatric)
-            return problem or _record(*item, source or next(iter(folders.values())).name, licence, metal, truncated)
+            subject, pair = item
+            problem = header_problem(pair, pediatric)
+            return problem or _record(pair, choice, subject=subject, source=source, license=license)
 
         records: list[ManifestRecord] = []
         for result in _counted(executor.map(measure, pairs), len(pairs), progress):
             (records if isinstance(result, ManifestRecord) else problems).append(result)
 
     if not records:
-        if found and not any(choice.takes(item.slice) for item in found):
-            kernels = ", ".join(sorted({item.slice.kernel or "unknown" for item in found}))
-            sizes = ", ".join(sorted({f"{item.slice.thickness or 0:g}" for item in found}))
-            raise ManifestError(f"{name}: no image{choice}; there are kernels {kernels} and thicknesses {sizes} mm.")
-        cause = f"the first of {len(problems)} problems: {problems[0]}" if problems else f"no image{choice}."
-        raise ManifestError(f"{name}: no pair of low-dose and full-dose CT; {cause}")
+        raise ManifestError(f"{name}: {_absence_cause(found, choice, problems)}")
     if problems:
         counts = ", ".join(f"{kind}: {count}" for kind, count in Counter(p.kind for p in problems).most_common())
         logger.warning("%s: left out %d (%s).", name, len(problems), counts)
@@ -187,6 +194,16 @@ def build_low_dose_ct(
     if out is not None:
         manifest.write(out, absolute=absolute)
     return manifest
+
+
+def _absence_cause(found: Sequence[_Found], choice: _Choice, problems: Sequence[Problem]) -> str:
+    """Why there is not one good pair."""
+    if found and not any(choice.takes(item.slice) for item in found):
+        kernels = ", ".join(sorted({item.slice.kernel or "unknown" for item in found}))
+        sizes = ", ".join(sorted({f"{item.slice.thickness or 0:g}" for item in found}))
+        return f"no image{choice}; there are kernels {kernels} and thicknesses {sizes} mm."
+    cause = f"the first of {len(problems)} problems: {problems[0]}" if problems else f"no image{choice}."
+    return f"no pair of low-dose and full-dose CT; {cause}"
 
 
 def _find_files(folders: dict[str, Path]) -> tuple[list[_Source], list[Problem]]:
@@ -208,7 +225,7 @@ def _find_files(folders: dict[str, Path]) -> tuple[list[_Source], list[Problem]]
 
 
 def _projections(path: Path) -> Problem:
-    return Problem("projections", str(path.parent), "projection data, no images.")
+    return Problem("projections", str(path.parent), "projection data, not images.")
 
 
 def _merge_projections(problems: list[Problem]) -> list[Problem]:
@@ -228,7 +245,7 @@ def _read(item: _Source, pattern: re.Pattern[str] | None, salt: str) -> _Found |
     if slice_.modality != "CT":
         return Problem("not CT", path, f"its Modality is '{slice_.modality}'.")
     if slice_.is_localizer:
-        return Problem("not CT", path, "a localizer, no slice.")
+        return Problem("not CT", path, "a localizer, not a slice.")
     if not is_placed(slice_):
         return Problem("geometry", path, "it states no ImagePositionPatient and ImageOrientationPatient.")
     try:
@@ -269,7 +286,7 @@ def _subject(item: _Source, slice_: CTSlice, pattern: re.Pattern[str] | None, sa
     return subject_of(item.path, item.root, slice_.patient_id, pattern, salt)
 
 
-def _pair(found: Sequence[_Found], choice: _Choice, every_nth: int) -> tuple[list[tuple[str, CTPair]], list[Problem]]:
+def _pair(found: Sequence[_Found], choice: _Choice) -> tuple[list[tuple[str, CTPair]], list[Problem]]:
     """Pairs with their subjects, every n-th of each series, and what has no partner."""
     chosen: list[tuple[str, CTPair]] = []
     problems: list[Problem] = []
@@ -283,8 +300,7 @@ def _pair(found: Sequence[_Found], choice: _Choice, every_nth: int) -> tuple[lis
         for pair in sorted(pairs, key=lambda pair: (pair.low.kernel, pair.low.thickness or 0, pair.place)):
             series.setdefault((pair.low.kernel, pair.low.thickness), []).append(pair)
         for members in series.values():
-            # From the middle of the first n, so that few slices of a short series aren't its outermost ones.
-            chosen += [(subject, pair) for pair in members[min(every_nth // 2, len(members) - 1) :: every_nth]]
+            chosen += [(subject, pair) for pair in every_nth_of(members, choice.every_nth)]
     return chosen, problems
 
 
@@ -298,9 +314,7 @@ def _lonely(full: Iterable[CTSlice], pairs: Iterable[CTPair], choice: _Choice) -
     ]
 
 
-def _record(
-    subject: str, pair: CTPair, source: str, licence: str, metal: bool, truncated: bool
-) -> ManifestRecord | Problem:
+def _record(pair: CTPair, choice: _Choice, **words: str) -> ManifestRecord | Problem:
     """The manifest's line of a pair, or what its pixels lack."""
     load = LoadMedicalImage()
     try:
@@ -309,16 +323,13 @@ def _record(
         return Problem("unusable", error.path, error.cause)
     if low.shape != full.shape or low.shape[0] != 1:
         return Problem("unusable", str(pair.low.path), f"images of shape {tuple(low.shape)} and {tuple(full.shape)}.")
-    problem = pixel_problem(pair, low[0].numpy(), full[0].numpy(), metal, truncated)
+    problem = pixel_problem(pair, low[0].numpy(), full[0].numpy(), choice.metal, choice.truncated)
     if problem is not None:
         return problem
     return ManifestRecord(
         path=str(pair.low.path),
         slice=None,
         modality="ct",
-        source=source,
-        licence=licence,
-        subject=subject,
         split="",
         sha256=file_digest(pair.low.path),
         stored_dtype=str(low.meta["stored_dtype"]),
@@ -329,6 +340,7 @@ def _record(
         width=pair.low.shape[1],
         target=str(pair.full.path),
         kernel=pair.low.kernel,
+        **words,
     )
 
 

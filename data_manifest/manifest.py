@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..atomic import atomic_path
+from ..renamed import renamed_arguments, renamed_attribute
 
-__all__ = ["Manifest", "ManifestError", "ManifestRecord", "Problem", "SPLITS", "is_url", "spread"]
+__all__ = ["Manifest", "ManifestError", "ManifestRecord", "Problem", "SPLITS", "every_nth_of", "is_url", "spread"]
 
 SPLITS = ("train", "val", "test")
 # "CC-BY-NC-SA-4.0", "cc by nc 4.0", "Non-commercial use only"
@@ -57,14 +58,14 @@ class ManifestRecord:
         slice: index along the last axis of a volume; None for a flat image.
         modality: ``"mri"``, ``"xray"``, ``"ct"``, ``"skin"``, ``"microscopy"`` or another lower-case word.
         source: short name of the collection the image comes from.
-        licence: licence of the image.
+        license: license of the image.
         subject: who or what was imaged; unique within a source. Never a patient's name or number.
         split: ``"train"``, ``"val"``, ``"test"`` or empty.
         sha256: checksum of the file (see :func:`~noisewise.data_manifest.file_digest`); empty when not known.
         stored_dtype: dtype on file, such as ``"uint8"`` or ``"int16"``.
         intensity_min: the intensity, in the file's own unit, that maps to 0.
         intensity_max: the intensity that maps to 1.
-        channels: 1 (grey, also when the file holds three equal channels) or 3 (colour).
+        channels: 1 (gray, also when the file holds three equal channels) or 3 (color).
         height: number of rows.
         width: number of columns.
         target: path of the clean partner of a noisy image; empty otherwise. In a volume the same slice is meant.
@@ -75,7 +76,7 @@ class ManifestRecord:
     slice: int | None
     modality: str
     source: str
-    licence: str
+    license: str
     subject: str
     split: str
     sha256: str
@@ -126,10 +127,15 @@ class ManifestRecord:
         return item
 
 
+ManifestRecord.licence = renamed_attribute("licence", "license")
+ManifestRecord.__init__ = renamed_arguments(licence="license")(ManifestRecord.__init__)
+
 COLUMNS = tuple(field.name for field in dataclasses.fields(ManifestRecord))
 OPTIONAL_COLUMNS = ("target", "kernel")
+# Manifests of earlier versions have this column.
+OLD_COLUMNS = {"licence": "license"}
 # The digest takes of the first two what does not depend on the folder; an empty kernel must leave it as it was.
-NOT_IN_DIGEST = ("path", "target", "licence", "kernel")
+NOT_IN_DIGEST = ("path", "target", "license", "kernel")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -184,8 +190,9 @@ class Manifest:
                 header = next(reader, None)
                 if header is None:
                     raise ManifestError(f"{path}: the manifest is empty; expected a header line {','.join(COLUMNS)}.")
+                header = [OLD_COLUMNS.get(name, name) for name in header]
                 _check_header(header, path)
-                records = [_parse(row, header, folder, path, reader.line_num) for row in reader if row]
+                records = [_Line(row, header, path, reader.line_num).record(folder) for row in reader if row]
         except OSError as error:
             raise ManifestError(f"{path}: cannot read the manifest: {error.strerror or error}.") from error
         except (csv.Error, UnicodeDecodeError) as error:
@@ -231,10 +238,10 @@ class Manifest:
             split: ``"train"``, ``"val"`` or ``"test"``; None for all.
             modalities: names of modalities; None for all.
             sources: names of sources; None for all.
-            limit_per_modality: at most so many images of each modality, spread evenly over the manifest's order: the
-                same ones each time.
-            commercial_use: leave out images whose licence says "NC" or "non-commercial", whatever modality they
-                are of. What their owners allow beyond that is for the reader to check.
+            limit_per_modality: the largest number of images of each modality, spread evenly over the manifest's order
+                and the same each time.
+            commercial_use: leave out images whose license says "NC" or "non-commercial", of any
+                modality. Check yourself what their owners allow beyond that.
             kernels: names of reconstruction kernels, for CT; None for all.
 
         Returns:
@@ -242,8 +249,8 @@ class Manifest:
 
         Raises:
             ManifestError: when no image fits, when one of several modalities, sources or kernels asked for has none,
-                or when commercial use is asked for and an image states no licence; the message names the manifest
-                and what was asked for.
+                or when commercial use is asked for and an image states no license; the message names the manifest
+                and the request.
         """
         if split is not None and split not in SPLITS:
             raise ManifestError(f"split is '{split}', it must be one of {', '.join(SPLITS)}.")
@@ -264,13 +271,13 @@ class Manifest:
         }
         self._check_found(chosen, {"modality": modalities, "source": sources, "kernel": kernels}, asked)
         if commercial_use:
-            unknown = [record.path for record in chosen if not record.licence]
+            unknown = [record.path for record in chosen if not record.license]
             if unknown:
                 raise ManifestError(
-                    f"{self.name}: {unknown[0]} states no licence ({len(unknown)} in all), so nobody can tell "
+                    f"{self.name}: {unknown[0]} states no license ({len(unknown)} in all), so nobody can tell "
                     "whether it may be used commercially."
                 )
-            chosen = [record for record in chosen if not NON_COMMERCIAL.search(record.licence)]
+            chosen = [record for record in chosen if not NON_COMMERCIAL.search(record.license)]
             if not chosen:
                 raise ManifestError(f"{self.name}: all images that were asked for are for non-commercial use only.")
         if limit_per_modality is not None:
@@ -301,7 +308,7 @@ class Manifest:
             for images that have a clean partner and ``kernel`` for those with a known one.
 
         Raises:
-            ManifestError: when no image fits, or when an image still lies behind a URL.
+            ManifestError: when no image fits, or when an image is still named by URL.
         """
         chosen = self.select(split, modalities, sources, limit_per_modality, commercial_use, kernels)
         for record in chosen:
@@ -323,7 +330,7 @@ class Manifest:
         """A checksum of the images, their splits and their intensity ranges, for experiment tracking.
 
         Returns:
-            64 hexadecimal digits; the same wherever the files lie and in whatever order the lines stand.
+            64 hexadecimal digits; they depend neither on the place of the files nor on the order of the lines.
         """
         lines = sorted(
             repr(tuple(v for k, v in dataclasses.asdict(r).items() if k not in NOT_IN_DIGEST))
@@ -353,6 +360,11 @@ class Manifest:
 def is_url(path: str) -> bool:
     """Whether ``path`` is a URL (a scheme and ``://``) rather than a file."""
     return "://" in path
+
+
+def every_nth_of(items: Sequence[Any], n: int) -> Sequence[Any]:
+    """Every n-th item, from the middle of the first n: few slices of a short volume are not its outermost ones."""
+    return items[min(n // 2, len(items) - 1) :: n]
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -394,58 +406,62 @@ def _check_header(header: list[str], path: Path) -> None:
             )
 
 
-def _parse(row: list[str], header: list[str], folder: Path, path: Path, line: int) -> ManifestRecord:
-    if len(row) != len(header):
-        raise ManifestError(f"{path}, line {line}: {len(row)} values for {len(header)} columns.")
-    values = dict(zip(header, (value.strip() for value in row)))
+class _Line:
+    """One line of the CSV, whose errors name file, line and column."""
 
-    def fail(column: str, wish: str) -> ManifestError:
-        return ManifestError(f"{path}, line {line}, column '{column}': '{values.get(column, '')}' is not {wish}.")
+    def __init__(self, row: list[str], header: list[str], path: Path, number: int) -> None:
+        self.place = f"{path}, line {number}"
+        if len(row) != len(header):
+            raise ManifestError(f"{self.place}: {len(row)} values for {len(header)} columns.")
+        self.values = dict(zip(header, (value.strip() for value in row)))
 
-    def whole(column: str, least: int) -> int:
+    def record(self, folder: Path) -> ManifestRecord:
+        """The image that the line names; relative paths are below ``folder``."""
+        for column in ("path", "modality", "source", "subject"):
+            self._require(bool(self.values[column]), column, "a value; it must not be empty")
+        split, sha256 = self.values["split"], self.values["sha256"].lower()
+        self._require(split in ("", *SPLITS), "split", f"one of {', '.join(SPLITS)} or empty")
+        self._require(not sha256 or _HEX.fullmatch(sha256), "sha256", "64 hexadecimal digits or empty")
+        channels = self._whole("channels", 1)
+        self._require(channels in (1, 3), "channels", "1 or 3")
+        return ManifestRecord(
+            path=_absolute(self.values["path"], folder),
+            slice=self._whole("slice", 0) if self.values["slice"] else None,
+            modality=self.values["modality"].lower(),
+            source=self.values["source"],
+            license=self.values["license"],
+            subject=self.values["subject"],
+            split=split,
+            sha256=sha256,
+            stored_dtype=self.values["stored_dtype"],
+            intensity_min=self._real("intensity_min"),
+            intensity_max=self._real("intensity_max"),
+            channels=channels,
+            height=self._whole("height", 1),
+            width=self._whole("width", 1),
+            target=_absolute(self.values.get("target", ""), folder),
+            kernel=self.values.get("kernel", ""),
+        )
+
+    def _whole(self, column: str, least: int) -> int:
         try:
-            number = int(values[column])
+            number = int(self.values[column])
         except ValueError:
-            raise fail(column, "a whole number") from None
-        if number < least:
-            raise fail(column, f"at least {least}")
+            raise self._fault(column, "a whole number") from None
+        self._require(number >= least, column, f"at least {least}")
         return number
 
-    def real(column: str) -> float:
+    def _real(self, column: str) -> float:
         try:
-            number = float(values[column])
+            number = float(self.values[column])
         except ValueError:
-            raise fail(column, "a number") from None
-        if not math.isfinite(number):
-            raise fail(column, "finite")
+            raise self._fault(column, "a number") from None
+        self._require(math.isfinite(number), column, "finite")
         return number
 
-    for column in ("path", "modality", "source", "subject"):
-        if not values[column]:
-            raise fail(column, "a value; it must not be empty")
-    if values["split"] and values["split"] not in SPLITS:
-        raise fail("split", f"one of {', '.join(SPLITS)} or empty")
-    sha256 = values["sha256"].lower()
-    if sha256 and not _HEX.fullmatch(sha256):
-        raise fail("sha256", "64 hexadecimal digits or empty")
-    channels = whole("channels", 1)
-    if channels not in (1, 3):
-        raise fail("channels", "1 or 3")
-    return ManifestRecord(
-        path=_absolute(values["path"], folder),
-        slice=whole("slice", 0) if values["slice"] else None,
-        modality=values["modality"].lower(),
-        source=values["source"],
-        licence=values["licence"],
-        subject=values["subject"],
-        split=values["split"],
-        sha256=sha256,
-        stored_dtype=values["stored_dtype"],
-        intensity_min=real("intensity_min"),
-        intensity_max=real("intensity_max"),
-        channels=channels,
-        height=whole("height", 1),
-        width=whole("width", 1),
-        target=_absolute(values.get("target", ""), folder),
-        kernel=values.get("kernel", ""),
-    )
+    def _require(self, holds: object, column: str, wish: str) -> None:
+        if not holds:
+            raise self._fault(column, wish)
+
+    def _fault(self, column: str, wish: str) -> ManifestError:
+        return ManifestError(f"{self.place}, column '{column}': '{self.values.get(column, '')}' is not {wish}.")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Presets: which images of a user's manifests a published training used, by number, modality and split."""
+"""Presets: how many images of each modality and split a published training used."""
 
 from __future__ import annotations
 

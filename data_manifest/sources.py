@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The public sources of images, as data: what they are, how to get them, how to build their manifests."""
+"""The public sources of images: what they hold, how to get them, and how to build their manifests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from importlib import resources
 import yaml
 
 from ..listing import check_known
+from ..renamed import renamed_arguments, renamed_attribute
 from .manifest import ManifestError
 
 __all__ = ["DataSource", "get_source", "list_sources"]
@@ -30,7 +31,7 @@ class DataSource:
         reference: what to cite.
         url: where it is described.
         size: approximate.
-        licence: as far as we know; "check the site" where we do not.
+        license: as far as we know; "check the site" where we do not.
         access: what is needed to get it.
         build: the command that builds its manifest.
         get: how a user gets it, in steps; empty where MONAI does it.
@@ -46,7 +47,7 @@ class DataSource:
     reference: str
     url: str
     size: str
-    licence: str
+    license: str
     access: str
     build: str
     get: str = ""
@@ -58,7 +59,7 @@ class DataSource:
         """All of it as text, commands on lines of their own, to be copied whole."""
         head = [f"{self.name}: {self.title}", f"  modality:  {self.modality}"]
         head += [
-            f"  {word + ':':<10} {getattr(self, word)}" for word in ("reference", "url", "size", "licence", "access")
+            f"  {word + ':':<10} {getattr(self, word)}" for word in ("reference", "url", "size", "license", "access")
         ]
         head += [f"  {'paper:':<10} {'one of the sources of the paper' if self.paper else 'not used by the paper'}"]
         steps = [
@@ -76,6 +77,10 @@ class DataSource:
         """The command that splits its manifest by subject."""
         words = self.build.split()
         return f"noisewise manifest split {words[words.index('--out') + 1]}"
+
+
+DataSource.licence = renamed_attribute("licence", "license")
+DataSource.__init__ = renamed_arguments(licence="license")(DataSource.__init__)
 
 
 def list_sources(modality: str | None = None) -> list[DataSource]:

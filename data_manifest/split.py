@@ -86,7 +86,7 @@ def split_by_subject(
         The images in their order, with their splits.
 
     Raises:
-        ManifestError: when fractions or counts are no such numbers, or when a modality has too few images for the
+        ManifestError: when fractions or counts are invalid, or when a modality has too few images for the
             counts.
     """
     records = list(records)
@@ -115,15 +115,15 @@ def split_by_subject(
 
 
 def choose_by_subject(groups: Sequence[SubjectGroup], counts: Sequence[int], seed: str) -> dict[str, list[int]]:
-    """Choose so many images for train, val and test that no group is in two of them.
+    """Choose given numbers of images for train, val and test so that no group is in two of them.
 
     Test and val are filled first, by whole subjects drawn at random; the rest is for train. A subject with more
     images than half of what test or val need goes there only when nothing else is left: one subject would dominate
-    the figures. Of what a split has too many, an evenly spread choice is kept.
+    the figures. Where a split has too many images, an evenly spread choice is kept.
 
     Args:
         groups: images of one modality.
-        counts: how many images train, val and test should get.
+        counts: the numbers of images that train, val and test should get.
         seed: seed of the draw.
 
     Returns:

@@ -18,7 +18,7 @@ def hashed_patient_id(patient_id: str, salt: str = "") -> str:
 
     Args:
         patient_id: DICOM's PatientID.
-        salt: a secret of yours. Without one, whoever can guess the number can check the guess.
+        salt: a secret of yours. Without one, anybody who guesses the number can check the guess.
 
     Returns:
         ``"p"`` and 12 hexadecimal digits.
@@ -32,12 +32,12 @@ def compile_subject_pattern(pattern: str | None) -> re.Pattern[str] | None:
     """Compile the regular expression that finds a subject in a path.
 
     Raises:
-        ManifestError: when it is no regular expression.
+        ManifestError: when it is not a regular expression.
     """
     try:
         return None if pattern is None else re.compile(pattern)
     except re.error as error:
-        raise ManifestError(f"subject pattern '{pattern}' is no regular expression: {error}.") from error
+        raise ManifestError(f"subject pattern '{pattern}' is not a regular expression: {error}.") from error
 
 
 def subject_of(path: Path, root: Path, patient_id: str, pattern: re.Pattern[str] | None, salt: str = "") -> str:

@@ -12,7 +12,7 @@ from .manifest import SPLITS, ManifestError
 
 __all__ = ["read_table"]
 
-TABLE_COLUMNS = ("file", "modality", "source", "subject", "split", "licence", "target", "kernel")
+TABLE_COLUMNS = ("file", "modality", "source", "subject", "split", "license", "target", "kernel")
 
 
 def read_table(path: str | os.PathLike, root: str | os.PathLike) -> dict[Path, dict[str, str]]:
@@ -20,7 +20,7 @@ def read_table(path: str | os.PathLike, root: str | os.PathLike) -> dict[Path, d
 
     Args:
         path: UTF-8 CSV with a column ``file`` (relative to ``root``, or absolute) and any of ``modality``,
-            ``source``, ``subject``, ``split``, ``licence``, ``target`` (a clean partner) and ``kernel`` (of a CT);
+            ``source``, ``subject``, ``split``, ``license``, ``target`` (a clean partner) and ``kernel`` (of a CT);
             others are ignored.
         root: the folder that the files are relative to.
 
@@ -43,6 +43,8 @@ def read_table(path: str | os.PathLike, root: str | os.PathLike) -> dict[Path, d
                 name = Path(os.path.normpath(root / row["file"].strip()))
                 if name in rows:
                     raise ManifestError(f"{path}, line {reader.line_num}: {row['file']} is named twice.")
+                # Tables for earlier versions say "licence".
+                row["license"] = row.get("license") or row.get("licence")
                 values = {key: (row.get(key) or "").strip() for key in TABLE_COLUMNS[1:]}
                 if values["split"] and values["split"] not in SPLITS:
                     raise ManifestError(

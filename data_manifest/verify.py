@@ -79,7 +79,7 @@ def verify_manifest(
 
 
 def _check_line(record: ManifestRecord, min_size: int) -> Iterable[Problem]:
-    """What can be told without the file."""
+    """Problems that show without the file."""
     low, high = record.intensity_min, record.intensity_max
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         yield Problem("range", record.name, f"the intensity range {low:g}..{high:g} is empty or not finite.")
@@ -166,7 +166,7 @@ def _check_file(
             )
             found.append((index, Problem("mismatch", line.name, cause)))
         array = np.ascontiguousarray(plane.numpy())
-        # An empty picture equals every other empty picture; that is no duplicate.
+        # All empty pictures are equal, but they are not duplicates.
         if array.min() < array.max():
             pixels[index] = hashlib.blake2b(array.tobytes() + repr(array.shape).encode(), digest_size=16).hexdigest()
         if line.target and not _absence(line.target):

@@ -4,7 +4,13 @@
 
 from .ct_projection import KERNELS, ParallelBeam, ReconstructionKernel
 from .intensity import intensity_range
-from .intensity_dictionary import RepeatGrayscaled, ScaleFromUnitRanged, ScaleToUnitRanged, ToGreyLevelsd
+from .intensity_dictionary import (
+    RepeatGrayscaled,
+    ScaleFromUnitRanged,
+    ScaleToUnitRanged,
+    ToGrayLevelsd,
+    ToGreyLevelsd,
+)
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
 from .low_dose import (
     AIR_HU,
@@ -100,6 +106,7 @@ __all__ = [
     "SaveDenoisedd",
     "ScaleFromUnitRanged",
     "ScaleToUnitRanged",
+    "ToGrayLevelsd",
     "ToGreyLevelsd",
     "denoised_path",
     "derive_seed",

@@ -28,7 +28,7 @@ CLEARLY_NEGATIVE = -0.05
 
 
 def intensity_range(image: NdarrayOrTensor, stored_dtype: str, modality: str | None = None) -> tuple[float, float]:
-    """The intensities that stand for 0 and 1.
+    """Find the intensities that map to 0 and 1.
 
     Args:
         image: the image or the whole series, in its own unit (CT: HU).

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from monai.transforms import MapTransform, RepeatChannel
 
 from .intensity import intensity_range
 
-__all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "ToGreyLevelsd"]
+__all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "ToGrayLevelsd", "ToGreyLevelsd"]
 
 
 class ScaleToUnitRanged(MapTransform):
@@ -24,9 +25,9 @@ class ScaleToUnitRanged(MapTransform):
 
     Args:
         keys: images to scale, each a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImage`.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
-        modality_key: where the modality stands, for items without a range.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
+        modality_key: the item's key for the modality, used without a range.
         allow_missing_keys: don't raise when a key is missing.
 
     Raises (of a call):
@@ -63,8 +64,8 @@ class ScaleFromUnitRanged(MapTransform):
 
     Args:
         keys: images to scale back.
-        min_key: where the lower intensity stands.
-        max_key: where the upper intensity stands.
+        min_key: the item's key for the lower intensity.
+        max_key: the item's key for the upper intensity.
         allow_missing_keys: don't raise when a key is missing.
     """
 
@@ -88,7 +89,7 @@ class ScaleFromUnitRanged(MapTransform):
 
 
 class RepeatGrayscaled(MapTransform):
-    """Repeat one-channel images to ``channels`` channels, and note in the item that they are grey.
+    """Repeat one-channel images to ``channels`` channels, and note in the item that they are gray.
 
     The note lets the noise transforms share one draw over the copies: three copies with independent noise would be a
     much easier image.
@@ -128,7 +129,7 @@ class RepeatGrayscaled(MapTransform):
         return d
 
 
-class ToGreyLevelsd(MapTransform):
+class ToGrayLevelsd(MapTransform):
     """Bring [0, 1] images to the 0..255 scale on which the metrics are defined: clip, multiply, round if 8-bit.
 
     Args:
@@ -150,3 +151,13 @@ class ToGreyLevelsd(MapTransform):
             levels = d[key].clip(0.0, 1.0) * 255.0
             d[key] = levels.round() if bool(d.get(self.eight_bit_key, False)) else levels
         return d
+
+
+class ToGreyLevelsd(ToGrayLevelsd):
+    """The earlier name of :class:`ToGrayLevelsd`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            "ToGreyLevelsd is now ToGrayLevelsd; the old name will be removed.", DeprecationWarning, stacklevel=2
+        )
+        super().__init__(*args, **kwargs)

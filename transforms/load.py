@@ -1,10 +1,11 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading one image, whatever its format, into one shape: channel first, spatial axes x, y (and z)."""
+"""Reading images of all formats into one layout: channel first, spatial axes x, y (and z)."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ class LoadMedicalImage(Transform):
             raise ImageReadError(path, "the file is empty (0 bytes).")
         try:
             reader = _reader_for(path)
-            colour = _is_planar(path) or (isinstance(reader, PydicomReader) and _is_colour_dicom(path))
+            color = _is_planar(path) or (isinstance(reader, PydicomReader) and _is_color_dicom(path))
             # Not through LoadImage: where this reader fails, it would try all others, and it warns at every start
             # about GPU readers that are not installed.
             data = reader.read(path)
@@ -75,7 +76,7 @@ class LoadMedicalImage(Transform):
             raise
         except Exception as error:
             raise ImageReadError(path, f"cannot be read as an image: {_first_line(error)}") from error
-        image = _channel_first(image, colour, path)
+        image = _channel_first(image, color, path)
         if slice_index is not None:
             image = _pick_slice(image, int(slice_index), path)
         if 0 in image.shape:
@@ -91,13 +92,13 @@ class LoadMedicalImage(Transform):
 class LoadMedicalImaged(MapTransform):
     """Dictionary version of :class:`LoadMedicalImage`.
 
-    An RGB file whose three channels are equal is a grey image: where the item says that it has one channel, one is
+    An RGB file whose three channels are equal is a gray image: where the item says that it has one channel, one is
     kept.
 
     Args:
         keys: keys whose values are paths; each is replaced by its image.
-        slice_key: where a slice index stands, when the path is a volume; absent or None for images.
-        channels_key: where the number of channels stands, 1 or 3, as a manifest gives it; may be absent.
+        slice_key: the item's key for the slice index, when the path is a volume; absent or None for images.
+        channels_key: the item's key for the number of channels, 1 or 3, as in a manifest; may be absent.
         dtype: dtype of the result.
         allow_missing_keys: don't raise when a key is missing.
 
@@ -132,7 +133,7 @@ class LoadMedicalImaged(MapTransform):
 
 
 def drop_equal_channels(image: MetaTensor) -> MetaTensor:
-    """Make a grey image of one that holds the same channel three times; return any other as it is.
+    """Make a gray image of one that holds the same channel three times; return any other as it is.
 
     Args:
         image: channel-first, ``(C, X, Y)`` or ``(C, X, Y, Z)``.
@@ -145,8 +146,31 @@ def drop_equal_channels(image: MetaTensor) -> MetaTensor:
     return image
 
 
+class DicomReader(PydicomReader):
+    """DICOM through MONAI, safe in threads.
+
+    MONAI makes JSON of the header in a way that has pydicom refuse bad values meanwhile, for the whole process. Where
+    two threads do so at once, the second may take this for the usual state and leave it so.
+    """
+
+    lock = threading.Lock()
+
+    def _get_meta_dict(self, img: Any) -> dict:
+        with self.lock:
+            return super()._get_meta_dict(img)
+
+
+def _renew_lock() -> None:
+    DicomReader.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A data loader's process may be forked while a thread, which does not live on in it, holds the lock.
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class TiffReader(PILReader):
-    """TIFF through ``tifffile``, which reads the 16-bit colour and float files that Pillow cannot."""
+    """TIFF through ``tifffile``, which reads the 16-bit color and float files that Pillow cannot."""
 
     def read(self, data: Any, **kwargs: Any) -> Any:
         import tifffile
@@ -168,12 +192,12 @@ def _reader_for(path: str) -> ImageReader:
     if name.endswith(NIFTI_SUFFIXES):
         return NibabelReader()
     if os.path.isdir(path) or name.endswith(DICOM_SUFFIXES) or has_dicom_preamble(path):
-        return PydicomReader()
+        return DicomReader()
     raise ImageReadError(path, "not a PNG, JPEG, BMP, TIFF, NIfTI or DICOM file.")
 
 
 def _expand_palette(image: Any) -> Any:
-    """A palette's indices and packed bits are no intensities: expand them before they become an array."""
+    """Expand palette indices and packed bits, which are not intensities, before they become an array."""
     if image.mode == "P":
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode == "1":
@@ -184,11 +208,11 @@ def _expand_palette(image: Any) -> Any:
 
 
 def _is_planar(path: str) -> bool:
-    """Whether the format holds flat pictures only, so that a third axis can be nothing but colour."""
+    """Whether the format holds flat pictures only, so that a third axis can only be color."""
     return path.lower().endswith(PIL_SUFFIXES + TIFF_SUFFIXES)
 
 
-def _is_colour_dicom(path: str) -> bool:
+def _is_color_dicom(path: str) -> bool:
     if os.path.isdir(path):
         return False
     header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
@@ -215,23 +239,24 @@ def _stored_dtype(data: Any, array: np.ndarray) -> str:
     return f"{'' if header.PixelRepresentation else 'u'}int{header.BitsAllocated}"
 
 
-def _channel_first(image: MetaTensor, colour: bool, path: str) -> MetaTensor:
+def _channel_first(image: MetaTensor, color: bool, path: str) -> MetaTensor:
     """Bring (X, Y), (X, Y, C) or (X, Y, Z) to (C, X, Y[, Z])."""
     if image.ndim == 2:
         return image[None]
-    if image.ndim == 3 and colour:
+    if image.ndim == 3 and color:
         channels = image.shape[-1]
         if channels not in (1, 3):
-            raise ImageReadError(path, f"has {channels} channels; only 1 (grey) and 3 (RGB) are supported.")
+            raise ImageReadError(path, f"has {channels} channels; only 1 (gray) and 3 (RGB) are supported.")
         return image.movedim(-1, 0)
     if image.ndim == 3:
         return image[None] if image.shape[-1] > 1 else image[None, ..., 0]
-    raise ImageReadError(path, f"has {image.ndim} dimensions, shape {tuple(image.shape)}: no image or single volume.")
+    cause = f"has {image.ndim} dimensions, shape {tuple(image.shape)}: neither an image nor a single volume."
+    raise ImageReadError(path, cause)
 
 
 def _pick_slice(image: MetaTensor, index: int, path: str) -> MetaTensor:
     if image.ndim != 4:
-        raise ImageReadError(path, f"slice {index} was asked for, but this is no volume.")
+        raise ImageReadError(path, f"slice {index} was asked for, but this is not a volume.")
     if not 0 <= index < image.shape[-1]:
         raise ImageReadError(path, f"slice {index} was asked for, but the volume has {image.shape[-1]}.")
     return image[..., index]

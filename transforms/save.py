@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writing denoised images in the family of their input: same pixels, same orientation, same unit."""
+"""Writing denoised images in the format of their input, with the same size, orientation and unit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .file_types import NIFTI_SUFFIXES, PIL_SUFFIXES, PNG_SUFFIXES, TIFF_SUFFIXE
 
 __all__ = ["SaveDenoisedd", "denoised_path", "save_like_input", "write_nifti"]
 
-NIFTI_MILLIMETRES = 2
+NIFTI_MILLIMETERS = 2
 TIFF_ORIENTATION = 274
 
 logger = logging.getLogger(__name__)
@@ -41,13 +41,13 @@ def denoised_path(
         source: the input, a file or a folder that holds one DICOM series.
         output_dir: where outputs go.
         root_dir: the folder of all inputs; sub-folders below it are kept. Inputs elsewhere get none.
-        keep_suffix: keep the input's suffix in the name (``a_jpg_denoised.png``), where ``a.png`` lies beside.
+        keep_suffix: keep the input's suffix in the name (``a_jpg_denoised.png``), where ``a.png`` is there too.
 
     Returns:
         A path whose suffix names the output's format: ``.png`` for PNG, JPEG and BMP, the input's own for TIFF,
         ``.nii.gz`` for NIfTI and DICOM.
     """
-    # Not resolve(): a link's place in the folder is what the user sees, not its target's.
+    # Not resolve(): the user sees the place of a link, not that of its target.
     source = Path(os.path.abspath(source))
     below = Path()
     if root_dir is not None and source.is_relative_to(os.path.abspath(root_dir)):
@@ -89,7 +89,7 @@ def save_like_input(
     writers = {PNG_SUFFIXES: _write_png, TIFF_SUFFIXES: _write_tiff, NIFTI_SUFFIXES: write_nifti}
     suffixes, write = next(item for item in writers.items() if family.endswith(item[0]))
     if not path.name.lower().endswith(suffixes):
-        raise ValueError(f"{path}: what came from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
+        raise ValueError(f"{path}: an image from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another folder or ask to overwrite.")
     with atomic_path(path) as temporary:
@@ -101,7 +101,7 @@ def write_nifti(image: NdarrayOrTensor, meta: Mapping[str, Any], path: str | os.
     """Write an image of any format as NIfTI: float32, with the affine that it was read with.
 
     Args:
-        image: ``(C, X, Y)`` or ``(C, X, Y, Z)``; the channels of a colour image become the last axis.
+        image: ``(C, X, Y)`` or ``(C, X, Y, Z)``; the channels of a color image become the last axis.
         meta: as :class:`~noisewise.transforms.load.LoadMedicalImage` gives it.
         path: the output, ``.nii`` or ``.nii.gz``.
     """
@@ -119,7 +119,7 @@ def write_nifti(image: NdarrayOrTensor, meta: Mapping[str, Any], path: str | os.
     )
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETRES))
+    image.header["xyzt_units"] = int(meta.get("xyzt_units", NIFTI_MILLIMETERS))
     image.to_filename(path)
 
 
@@ -130,7 +130,7 @@ class SaveDenoisedd(MapTransform):
         keys: the denoised image, in the input's intensity unit.
         output_dir: where outputs go.
         image_key: the input, a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImaged`: its meta data
-            name the file, its dtype and its affine, whatever became of the meta data on the way through a network.
+            name the file, its dtype and its affine, even where the network dropped its meta data.
         root_dir: the folder of all inputs; sub-folders below it are kept.
         path_key: where an item may state its output's path; otherwise :func:`denoised_path` makes one.
         overwrite: replace files that are there already.
@@ -175,7 +175,7 @@ def _to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _channel_last(array: np.ndarray) -> np.ndarray:
-    """(C, X, Y) to (X, Y), or (X, Y, C) for colour."""
+    """(C, X, Y) to (X, Y), or (X, Y, C) for color."""
     return array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -26,14 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 SHOWN = 20
+T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Manifests: which images there are, and which split each is in.")
+app = typer.Typer(no_args_is_help=True, help="Manifests: lists of images and the split of each.")
 console = Console()
 errors = Console(stderr=True)
 
 ManifestArgument = Annotated[Path, typer.Argument(help="Manifest to read.", show_default=False)]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write.", show_default=False)]
 AbsoluteOption = Annotated[bool, typer.Option("--absolute", help="Write absolute paths.")]
+SourceOption = Annotated[str | None, typer.Option(help="Name of the collection; by default the folder's.")]
+LicenseOption = Annotated[str, typer.Option(help="License of the images.")]
+OldLicenseOption = Annotated[str | None, typer.Option("--licence", hidden=True)]
+SubjectPatternOption = Annotated[
+    str | None, typer.Option(help="Regular expression; its first group in the path is the subject.")
+]
+SaltOption = Annotated[str, typer.Option(help="Secret for hashing DICOM's PatientID.", envvar="NOISEWISE_SALT")]
+WorkersOption = Annotated[int | None, typer.Option(help="Threads.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Another seed gives another choice of subjects.")]
 
 
@@ -44,22 +53,21 @@ def build(
     modality: Annotated[
         str | None, typer.Option(help="mri, xray, ct, skin, microscopy or another word; DICOM files tell it.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Name of the collection; by default the folder's.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the images.")] = "",
+    source: SourceOption = None,
+    license: LicenseOption = "",
+    licence: OldLicenseOption = None,
     split: Annotated[str, typer.Option(help="train, val or test, for all images; see also 'split'.")] = "",
-    subject_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression; its first group in the path is the subject.")
-    ] = None,
-    salt: Annotated[str, typer.Option(help="Secret for hashing DICOM's PatientID.", envvar="NOISEWISE_SALT")] = "",
+    subject_pattern: SubjectPatternOption = None,
+    salt: SaltOption = "",
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV: file, and any of modality, source, subject, split, licence, target, kernel."),
+        typer.Option(
+            help="CSV with a column file and any of modality, source, subject, split, license, target, kernel."
+        ),
     ] = None,
     include: Annotated[str, typer.Option(help="Shell pattern of the files to take.")] = "*",
-    exclude: Annotated[str | None, typer.Option(help="Shell pattern of the files to leave.")] = None,
-    offset: Annotated[
-        float | None, typer.Option(help="What was added to HU before CT was stored, such as 1024.")
-    ] = None,
+    exclude: Annotated[str | None, typer.Option(help="Shell pattern of the files to leave out.")] = None,
+    offset: Annotated[float | None, typer.Option(help="Offset added to HU before CT was stored, such as 1024.")] = None,
     intensity: Annotated[
         tuple[float, float] | None, typer.Option(help="Intensities that map to 0 and 1, in place of the rule.")
     ] = None,
@@ -73,7 +81,7 @@ def build(
     min_size: Annotated[int, typer.Option(help="Leave out images with a smaller side, in pixels.", min=0)] = 0,
     skip_unusable: Annotated[bool, typer.Option("--skip-unusable", help="Leave unusable files out.")] = False,
     absolute: AbsoluteOption = False,
-    workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Build a manifest from a folder of images, one line an image or slice."""
     with user_errors(), _progress("reading") as progress:
@@ -84,7 +92,7 @@ def build(
             out,
             modality=modality,
             source=source,
-            licence=licence,
+            license=_renamed("licence", licence, "license", license),
             split=split,
             subject_pattern=subject_pattern,
             salt=salt,
@@ -113,25 +121,25 @@ def build(
 @app.command("low-dose-ct")
 def low_dose_ct(
     root: Annotated[
-        Path | None, typer.Argument(help="Folder of a Mayo collection, or any whose names tell full and low dose.")
+        Path | None, typer.Argument(help="Folder of a Mayo collection, or any whose names tell full from low dose.")
     ] = None,
     out: OutOption = ...,
     low: Annotated[Path | None, typer.Option(help="In place of the folder: low-dose DICOM files.")] = None,
     full: Annotated[Path | None, typer.Option(help="Their full-dose partners.")] = None,
-    source: Annotated[str | None, typer.Option(help="Name of the collection; by default the folder's.")] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the images.")] = "",
+    source: SourceOption = None,
+    license: LicenseOption = "",
+    licence: OldLicenseOption = None,
     kernel: Annotated[str | None, typer.Option(help="This kernel only: soft, sharp, or a name such as B30f.")] = None,
     thickness: Annotated[float | None, typer.Option(help="This slice thickness only, in mm.", min=0)] = None,
     every_nth: Annotated[int, typer.Option(help="Take every n-th pair of a series.", min=1)] = 1,
-    subject_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression; its first group in the path is the subject.")
-    ] = None,
-    salt: Annotated[str, typer.Option(help="Secret for hashing DICOM's PatientID.", envvar="NOISEWISE_SALT")] = "",
-    paediatric: Annotated[bool, typer.Option("--paediatric", help="Take patients under 18 years.")] = False,
+    subject_pattern: SubjectPatternOption = None,
+    salt: SaltOption = "",
+    pediatric: Annotated[bool, typer.Option("--pediatric", help="Take patients under 18 years.")] = False,
+    paediatric: Annotated[bool | None, typer.Option("--paediatric", hidden=True)] = None,
     metal: Annotated[bool, typer.Option("--metal", help="Take images with metal.")] = False,
     truncated: Annotated[bool, typer.Option("--truncated", help="Take images whose field cuts the body.")] = False,
     absolute: AbsoluteOption = False,
-    workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Pair low-dose with full-dose CT slices by place, kernel and thickness, and check each pair."""
     with user_errors(), _progress("pairing") as progress:
@@ -143,13 +151,13 @@ def low_dose_ct(
             low=low,
             full=full,
             source=source,
-            licence=licence,
+            license=_renamed("licence", licence, "license", license),
             kernel=kernel,
             thickness=thickness,
             every_nth=every_nth,
             subject_pattern=subject_pattern,
             salt=salt,
-            paediatric=paediatric,
+            pediatric=_renamed("paediatric", paediatric, "pediatric", pediatric),
             metal=metal,
             truncated=truncated,
             absolute=absolute,
@@ -192,11 +200,13 @@ def split(
 @app.command()
 def verify(
     manifest: ManifestArgument,
-    quick: Annotated[bool, typer.Option("--quick", help="Don't read the files, only look whether they exist.")] = False,
-    min_size: Annotated[int, typer.Option(help="Least side in pixels, such as the patch size.", min=0)] = 0,
-    workers: Annotated[int | None, typer.Option(help="Threads.", min=1)] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only check that the files exist, without reading them.")
+    ] = False,
+    min_size: Annotated[int, typer.Option(help="Smallest side in pixels, such as the patch size.", min=0)] = 0,
+    workers: WorkersOption = None,
 ) -> None:
-    """Check a manifest: missing, corrupt, duplicate, leaking, mismatched or too small images are named."""
+    """Check a manifest and name missing, corrupt, duplicate, leaking, mismatched or too small images."""
     with user_errors(), _progress("verifying") as progress:
         from ...data_manifest import Manifest, ManifestError, verify_manifest
 
@@ -217,7 +227,7 @@ def fetch(
     folder: Annotated[Path, typer.Option(help="Where the images go.", show_default=False)],
     out: OutOption,
 ) -> None:
-    """Download the images of a manifest that are named by URL, and check their checksums."""
+    """Download the images that a manifest names by URL, and verify their checksums."""
     with user_errors(), _progress("fetching") as progress:
         from ...data_manifest import fetch_manifest
 
@@ -236,7 +246,7 @@ def embedded(
         path = build_embedded(folder, progress)
         manifest = Manifest.read(path)
     _print_written(manifest, path)
-    console.print("No package ships dermoscopy, so there is no skin image: noisewise manifest sources ham10000")
+    console.print("No package ships dermoscopy, so there are no skin images; see: noisewise manifest sources ham10000")
 
 
 @app.command()
@@ -249,9 +259,9 @@ def sources(
         from ...data_manifest import get_source, list_sources
 
         if name is None:
-            table = Table(Column("name", no_wrap=True), "modality", "paper", "what", "licence", show_lines=True)
+            table = Table(Column("name", no_wrap=True), "modality", "paper", "what", "license", show_lines=True)
             for source in list_sources(modality):
-                table.add_row(source.name, source.modality, "yes" if source.paper else "", source.title, source.licence)
+                table.add_row(source.name, source.modality, "yes" if source.paper else "", source.title, source.license)
             console.print(table)
             console.print("How to get one: noisewise manifest sources NAME")
             return
@@ -276,6 +286,14 @@ def preset(
         chosen = build_preset(manifests, None, name, allow_fewer, seed)
         chosen.write(out, absolute=absolute)
     _print_written(chosen, out)
+
+
+def _renamed(old: str, old_value: T | None, new: str, new_value: T) -> T:
+    """The value of an option that may be given by its earlier name."""
+    if old_value is None:
+        return new_value
+    errors.print(f"note: --{old} is now --{new}; the old name will be removed.", highlight=False)
+    return old_value
 
 
 @contextmanager

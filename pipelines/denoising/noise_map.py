@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What was removed, as an image of its own that lies where the denoised one does."""
+"""The removed noise as an image of its own, in the same place in space as the denoised one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["write_noise_map"]
 
 
 def write_noise_map(stack: ImageStack, removed: np.ndarray, path: Path) -> None:
-    """Write what was removed.
+    """Write the removed noise.
 
     Args:
-        stack: what was denoised.
+        stack: the image that was denoised.
         removed: ``(N, H, W)`` or ``(N, H, W, 3)`` float32, input minus output in the unit of the values.
         path: ``.tif``, one page a slice, or ``.nii.gz`` with the place and orientation of the input.
 
@@ -38,9 +38,9 @@ def write_noise_map(stack: ImageStack, removed: np.ndarray, path: Path) -> None:
             image.header.set_xyzt_units("mm")
             image.to_filename(temporary)
         else:
-            colour = removed.ndim == 4
+            color = removed.ndim == 4
             pages = removed if len(removed) > 1 else removed[0]
-            tifffile.imwrite(temporary, pages, photometric="rgb" if colour else "minisblack", metadata=None)
+            tifffile.imwrite(temporary, pages, photometric="rgb" if color else "minisblack", metadata=None)
 
 
 def _volume(stack: ImageStack, removed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

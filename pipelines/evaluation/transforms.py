@@ -10,7 +10,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import CenterSpatialCropd, Compose, EnsureTyped, MapTransform, SelectItemsd
 
-from ...transforms import LoadMedicalImaged, MultiPatternNoised, RepeatGrayscaled, ScaleToUnitRanged, ToGreyLevelsd
+from ...transforms import LoadMedicalImaged, MultiPatternNoised, RepeatGrayscaled, ScaleToUnitRanged, ToGrayLevelsd
 from .references.noise_level import TrueNoiseLeveld
 
 __all__ = ["AverageGrayscaled", "evaluation_postprocessing", "evaluation_preprocessing"]
@@ -84,4 +84,4 @@ def evaluation_postprocessing() -> Compose:
         A transform of items with ``image``, ``pred`` and ``label``: it averages the channels of gray outputs, scales to
         0..255, clips, and rounds where the image has 8 bits.
     """
-    return Compose([AverageGrayscaled(keys="pred"), ToGreyLevelsd(keys=["image", "pred", "label"])])
+    return Compose([AverageGrayscaled(keys="pred"), ToGrayLevelsd(keys=["image", "pred", "label"])])

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing files so that all but the denoised pixels stays as it was."""
+"""Reading and writing files so that everything but the denoised pixels stays as it was."""
 
 from .stack import FormatError, ImageStack
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every format checks alike: files before they are read, values after, and what is about to be written."""
+"""Checks common to all formats: of files before they are read, of their values, and of output before it is written."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no file, is empty or may not be read.
+    """Refuse a path that is not a file, is empty or cannot be read.
 
     Args:
         path: a file.
 
     Raises:
-        FormatError: that names the cause.
+        FormatError: names the cause.
     """
     if path.is_dir():
         raise FormatError(path, "is a folder, not an image file.")
     if not path.exists():
         raise FormatError(path, "no such file.")
     if not path.is_file():
-        raise FormatError(path, "is no regular file.")
+        raise FormatError(path, "is not a regular file.")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -44,7 +44,7 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a library raises on a bad file into one line that names the file.
+    """Turn any error that a library raises on a bad file into one line that names the file.
 
     Args:
         path: the file, which is checked first, see :func:`check_file`.
@@ -66,9 +66,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one line that names it.
+    """Turn an error while a file is written into one line that names the file.
 
-    A full disk stays the error it is: it concerns all files, not this one.
+    The error of a full disk is passed on, because it concerns all files and not this one.
 
     Args:
         path: the file to be written.
@@ -89,14 +89,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_values(path: Path, slices: np.ndarray) -> None:
-    """Refuse an image without pixels, of values that are no real numbers, or with NaN or infinite ones.
+    """Refuse an image without pixels, with complex or other unsupported values, or with NaN or infinite ones.
 
     Args:
         path: the file, for the message.
         slices: ``(N, ...)``, the stored values.
 
     Raises:
-        FormatError: that names the cause, and the number of bad values.
+        FormatError: names the cause, and the number of bad values.
     """
     if slices.size == 0:
         raise FormatError(path, f"the image has no pixels, shape {slices.shape}.")
@@ -110,10 +110,10 @@ def check_values(path: Path, slices: np.ndarray) -> None:
 
 
 def check_output(stack: ImageStack, slices: np.ndarray, paths: Sequence[Path]) -> Path:
-    """Refuse to write what does not fit the stack it came from.
+    """Refuse to write slices that do not fit the stack they came from.
 
     Args:
-        stack: what was read.
+        stack: the image that was read.
         slices: the denoised slices.
         paths: the output paths, one for the formats of one file.
 
@@ -134,6 +134,6 @@ def check_output(stack: ImageStack, slices: np.ndarray, paths: Sequence[Path]) -
 
 
 def _last_line(error: Exception) -> str:
-    """The cause; libraries that wrap another's error put that last."""
+    """The cause: libraries that wrap an error put the original one last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]

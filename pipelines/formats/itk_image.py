@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MetaImage and NRRD: only the voxels are replaced; the header is copied byte for byte.
 
-SimpleITK says what a header means. It does not write the files: it would drop comments, modality, the kinds of axes
-and the space they are given in.
+SimpleITK interprets the header. It does not write the files, because it would drop comments, the modality, the kinds
+of axes and the space they are given in.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ WINDOW_BITS = {"zlib": 15, "gzip": 31}
 
 @dataclass(frozen=True)
 class Layout:
-    """How the voxels lie on file.
+    """How a file stores the voxels.
 
     Attributes:
         header: the text, up to and with the line end before the voxels of a file that holds both.
         data: the file of the voxels.
         encoding: ``"raw"``, ``"zlib"`` (MetaImage) or ``"gzip"`` (NRRD).
         big_endian: byte order.
-        interleaved: whether colours, if any, vary fastest.
+        interleaved: whether colors, if any, vary fastest.
     """
 
     header: bytes
@@ -84,15 +84,7 @@ def read_metaimage(path: Path, slice_axis: int | None = None) -> ImageStack:
 def read_nrrd(path: Path, slice_axis: int | None = None) -> ImageStack:
     """Read an NRRD, ``.nrrd``, or ``.nhdr`` with its data file.
 
-    Args:
-        path: the file; of two, the header.
-        slice_axis: see :func:`~noisewise.pipelines.formats.nifti.read_nifti`.
-
-    Returns:
-        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` for three 8-bit channels.
-
-    Raises:
-        FormatError: as :func:`read_metaimage`.
+    Arguments, result and errors are those of :func:`read_metaimage`.
     """
     return _read(Path(path), "NRRD", "NrrdImageIO", _nrrd_layout, slice_axis)
 
@@ -111,25 +103,25 @@ def _read(
             raise FormatError(path, f"its {kind} header is damaged.") from error
         components, size = reader.GetNumberOfComponents(), tuple(reader.GetSize())
         dtype = DTYPES.get(reader.GetPixelID())
-        colour = components == 3 and dtype == np.uint8
-        if dtype is None or (components != 1 and not colour):
+        color = components == 3 and dtype == np.uint8
+        if dtype is None or (components != 1 and not color):
             pixel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
-            raise FormatError(path, f"holds {components} x {pixel}; grey, and three channels of 8 bits, are supported.")
+            raise FormatError(path, f"holds {components} x {pixel}; gray, and three channels of 8 bits, are supported.")
         if not 2 <= len(size) <= 4:
             raise FormatError(path, f"has {len(size)} dimensions; 2-D, 3-D and 4-D images are supported.")
-        if colour and not layout.interleaved:
-            raise FormatError(path, "its colours are not the first axis; save it with interleaved colours first.")
+        if color and not layout.interleaved:
+            raise FormatError(path, "its colors are not the first axis; save it with interleaved colors first.")
         stored = np.dtype(dtype).newbyteorder(">" if layout.big_endian else "<")
         values, rest = _read_voxels(path, layout, math.prod(size) * components, stored)
         spacing = (*reader.GetSpacing()[:3], 1.0)[:3]
         axis = choose_slice_axis(path, (*size, 1)[:3], spacing, slice_axis)
         cut = VolumeCut(size, axis)
-        slices = slices_of(values.reshape(cut.array_shape(colour)), axis, colour)
+        slices = slices_of(values.reshape(cut.array_shape(color)), axis, color)
     check_values(path, slices)
 
     def write(stack: ImageStack, slices: np.ndarray, paths: list[Path]) -> None:
         output = check_output(stack, slices, paths)
-        volumes = volume_of(slices, cut.array_shape(colour), axis)
+        volumes = volume_of(slices, cut.array_shape(color), axis)
         with writing(output):
             _write(output, path, layout, _encoded(volumes, stored, layout.encoding), rest)
 
@@ -158,7 +150,7 @@ def _metaimage_layout(path: Path) -> Layout:
     text = _head(path)
     last = re.search(rb"(?im)^ElementDataFile[ \t]*=.*\n?", text)
     if last is None:
-        raise FormatError(path, "is no MetaImage: its header names no ElementDataFile.")
+        raise FormatError(path, "is not a MetaImage: its header names no ElementDataFile.")
     header = text[: last.end()]
     fields = _fields(header, "=")
     if fields.get("binarydata", "true").lower() != "true":
@@ -180,7 +172,7 @@ def _metaimage_layout(path: Path) -> Layout:
 def _nrrd_layout(path: Path) -> Layout:
     text = _head(path)
     if not text.startswith(b"NRRD"):
-        raise FormatError(path, "is no NRRD file, whatever its name says.")
+        raise FormatError(path, "is not an NRRD file, whatever its name says.")
     blank = re.search(rb"\r?\n\r?\n", text)
     header = text[: blank.end()] if blank else text
     fields = _fields(header, ":")
@@ -208,7 +200,7 @@ def _fields(header: bytes, separator: str) -> dict[str, str]:
 
 
 def _read_voxels(path: Path, layout: Layout, count: int, dtype: np.dtype) -> tuple[np.ndarray, bytes]:
-    """The voxels in native byte order, and what follows them in a plain file."""
+    """The voxels in native byte order, and the bytes after them in a plain file."""
     check_file(layout.data)
     attached, length = layout.data == path, count * dtype.itemsize
     begin = len(layout.header) if attached else 0
@@ -251,7 +243,7 @@ def _write(output: Path, path: Path, layout: Layout, voxels: Iterator[bytes | me
         raise FormatError(output, f"{data.name} exists already and belongs to something else.")
     header = DATA_FILE.sub(lambda match: match[1] + os.fsencode(data.name), header)
     try:
-        # The voxels come first: no header is ever without them.
+        # Voxels first: a header must never be there without them.
         with atomic_path(data) as temporary, temporary.open("wb") as file:
             file.writelines(voxels)
         with atomic_path(output) as temporary:
@@ -263,7 +255,7 @@ def _write(output: Path, path: Path, layout: Layout, voxels: Iterator[bytes | me
 
 
 def _data_path(output: Path, path: Path, layout: Layout) -> Path:
-    """Beside the output, ending as the input's data file does, such as in ``.raw`` or ``.raw.gz``."""
+    """A file beside the output, with the ending of the input's data file, such as ``.raw`` or ``.raw.gz``."""
     name = layout.data.name
     return output.with_name(
         output.stem + (name[len(path.stem) :] if name.startswith(path.stem) else layout.data.suffix)

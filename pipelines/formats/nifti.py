@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""NIfTI: only the voxels are replaced; header, extensions and all else in the file are copied byte for byte."""
+"""NIfTI: only the voxels are replaced; the header, extensions and the rest of the file are copied byte for byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .volume import choose_slice_axis, slice_spacing, slices_of, volume_of
 
 __all__ = ["read_nifti"]
 
-MILLIMETRES = {"mm": 1.0, "meter": 1e3, "micron": 1e-3}
+MILLIMETERS = {"mm": 1.0, "meter": 1e3, "micron": 1e-3}
 RGB24 = [("R", "u1"), ("G", "u1"), ("B", "u1")]
 
 
@@ -48,31 +48,31 @@ def read_nifti(path: Path, slice_axis: int | None = None) -> ImageStack:
         try:
             image = nibabel.load(path, mmap=False)
         except ImageFileError as error:
-            raise FormatError(path, "is no NIfTI file, whatever its name says, or its header is damaged.") from error
+            raise FormatError(path, "is not a NIfTI file, whatever its name says, or its header is damaged.") from error
         if type(image) not in (nibabel.Nifti1Image, nibabel.Nifti2Image):
             raise FormatError(path, f"is a {type(image).__name__}; single NIfTI-1 and NIfTI-2 files are supported.")
         # The header only: nibabel has read no voxel yet.
         proxy, header = image.dataobj, image.header
-        colour = proxy.dtype.names is not None
-        if colour and proxy.dtype != np.dtype(RGB24):
-            raise FormatError(path, "holds RGBA voxels; of colour files only RGB24 is supported.")
+        color = proxy.dtype.names is not None
+        if color and proxy.dtype != np.dtype(RGB24):
+            raise FormatError(path, "holds RGBA voxels; of color files only RGB24 is supported.")
         if proxy.dtype.kind == "c":
             raise FormatError(path, "holds complex values; denoise magnitude and phase as real images.")
         shape = tuple(int(length) for length in proxy.shape)
         if len(shape) < 2 or any(length != 1 for length in shape[4:]):
             raise FormatError(path, f"has the shape {shape}; 2-D, 3-D and 4-D images are supported.")
-        stored = np.dtype(np.uint8) if colour else proxy.dtype
-        begin, values, end = _read_parts(path, proxy.offset, math.prod(shape) * (3 if colour else 1), stored)
+        stored = np.dtype(np.uint8) if color else proxy.dtype
+        begin, values, end = _read_parts(path, proxy.offset, math.prod(shape) * (3 if color else 1), stored)
         zooms = (*(float(zoom) for zoom in header.get_zooms()[:3]), 1.0)[:3]
         axis = choose_slice_axis(path, (*shape, 1)[:3], zooms, slice_axis)
         cut = VolumeCut(shape[:4], axis)
         # The first axis varies fastest on file.
-        slices = slices_of(values.reshape(cut.array_shape(colour)), axis, colour)
+        slices = slices_of(values.reshape(cut.array_shape(color)), axis, color)
     check_values(path, slices)
 
     def write(stack: ImageStack, slices: np.ndarray, paths: list[Path]) -> None:
         output = check_output(stack, slices, paths)
-        volumes = volume_of(slices, cut.array_shape(colour), axis)
+        volumes = volume_of(slices, cut.array_shape(color), axis)
         compressed = _is_compressed(output)
         with (
             writing(output),
@@ -88,18 +88,18 @@ def read_nifti(path: Path, slice_axis: int | None = None) -> ImageStack:
         slices,
         [path],
         write,
-        slope=1.0 if colour else float(proxy.slope),
-        intercept=0.0 if colour else float(proxy.inter),
-        spacing=_millimetres(header, zooms, axis) if len(shape) > 2 else None,
+        slope=1.0 if color else float(proxy.slope),
+        intercept=0.0 if color else float(proxy.inter),
+        spacing=_millimeters(header, zooms, axis) if len(shape) > 2 else None,
         affine=image.affine,
         cut=cut,
     )
 
 
 def _read_parts(path: Path, offset: int, count: int, dtype: np.dtype) -> tuple[bytes, np.ndarray, bytes]:
-    """What comes before the voxels, the voxels, and what comes after them.
+    """The bytes before the voxels, the voxels, and the bytes after them.
 
-    Read to the end, so that a compressed file's checksum is verified.
+    The file is read to its end, so that the checksum of a compressed file is verified.
     """
     compressed = _is_compressed(path)
     if not compressed and path.stat().st_size < offset + count * dtype.itemsize:
@@ -112,8 +112,8 @@ def _is_compressed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
-def _millimetres(
+def _millimeters(
     header: nibabel.Nifti1Header, zooms: tuple[float, ...], axis: int
 ) -> tuple[float, float, float] | None:
-    factor = MILLIMETRES.get(header.get_xyzt_units()[0])
+    factor = MILLIMETERS.get(header.get_xyzt_units()[0])
     return None if factor is None else slice_spacing([zoom * factor for zoom in zooms], axis)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""PNG, JPEG and BMP: the pixels are replaced, all else that the file says is copied byte for byte."""
+"""PNG, JPEG and BMP: the pixels are replaced, everything else in the file is copied byte for byte."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PIXELS_PER_BYTE = 8 * 1032
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER_END = len(PNG_SIGNATURE) + 25  # of the chunk IHDR
 PNG_END_LENGTH = 12  # of the chunk IEND
-PNG_GREY, PNG_RGB, PNG_RGBA = 0, 2, 6
+PNG_GRAY, PNG_RGB, PNG_RGBA = 0, 2, 6
 Buffer = bytes | memoryview
 
-# Made anew with the pixels, or about a palette that is not written.
+# Chunks that are written with the new pixels, or concern a palette that is not written.
 PNG_NOT_COPIED = (b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS", b"hIST", b"sPLT")
-# These speak of samples; where a palette became RGB they would be wrong.
+# These describe samples, and would be wrong once a palette became RGB.
 PNG_OF_SAMPLES = (b"bKGD", b"sBIT")
 
 JPEG_START_OF_SCAN = 0xDA
@@ -45,8 +45,8 @@ JPEG_RGB_IDS = [ord(letter) for letter in "RGB"]
 def read_png(path: Path) -> ImageStack:
     """Read a PNG of 8 or 16 bits.
 
-    Palettes and grey of less than 8 bits are expanded to 8-bit RGB or grey, and written so. Transparency is kept
-    as it is, and so are all text, resolution, colour profile, gamma, time and EXIF chunks.
+    Palettes and gray of less than 8 bits are expanded to 8-bit RGB or gray, and written so. Transparency is kept
+    as it is, and so are all text, resolution, color profile, gamma, time and EXIF chunks.
 
     Args:
         path: the file.
@@ -55,26 +55,26 @@ def read_png(path: Path) -> ImageStack:
         One slice, ``(1, H, W)`` or ``(1, H, W, 3)``, uint8 or uint16.
 
     Raises:
-        FormatError: when it cannot be read, holds 1-bit pixels, is animated, or is 16-bit grey with transparency.
+        FormatError: when it cannot be read, holds 1-bit pixels, is animated, or is 16-bit gray with transparency.
     """
     path = Path(path)
     with reading(path, "PNG"), _opened(PngImageFile, path) as image:
         with path.open("rb") as file:
             chunks = list(_png_chunks(file))
         names = [name for name, _ in chunks]
-        bits, colour_type = chunks[0][1][16], chunks[0][1][17]
+        bits, color_type = chunks[0][1][16], chunks[0][1][17]
         if b"acTL" in names:
             raise FormatError(path, "is an animated PNG; only single images are supported.")
         if bits == 1 and b"PLTE" not in names:
             raise FormatError(path, "has 1-bit pixels: black and white hold no noise that could be removed.")
         keyed = b"tRNS" in names
-        if bits == 16 and colour_type != PNG_GREY:
-            if colour_type not in (PNG_RGB, PNG_RGBA) or keyed:
+        if bits == 16 and color_type != PNG_GRAY:
+            if color_type not in (PNG_RGB, PNG_RGBA) or keyed:
                 raise FormatError(path, "is a 16-bit PNG with transparency of a kind that cannot be written.")
-            pixels = _deep_colour(path)
+            pixels = _deep_color(path)
         elif bits == 16:
             if keyed:
-                raise FormatError(path, "is a 16-bit grey PNG with a transparent level, which cannot be written.")
+                raise FormatError(path, "is a 16-bit gray PNG with a transparent level, which cannot be written.")
             pixels = np.asarray(image).astype(np.uint16, copy=False)
         else:
             modes = {"L": "LA", "RGB": "RGBA", "P": "RGBA"} if keyed else {"P": "RGB"}
@@ -94,9 +94,9 @@ def read_png(path: Path) -> ImageStack:
 def read_jpeg(path: Path) -> ImageStack:
     """Read a JPEG.
 
-    It is written with its own quantisation tables and chroma subsampling (4:4:4 for the odd kinds), so that no more
+    It is written with its own quantization tables and chroma subsampling (4:4:4 for the odd kinds), so that no more
     is lost than when the file was made, and with all its application segments: EXIF with the orientation, which is
-    not applied, colour profile, resolution, XMP, comments.
+    not applied, color profile, resolution, XMP, comments.
 
     Args:
         path: the file.
@@ -110,7 +110,7 @@ def read_jpeg(path: Path) -> ImageStack:
     path = Path(path)
     with reading(path, "JPEG"), _opened(JpegImageFile, path) as image:
         if image.mode not in ("L", "RGB"):
-            raise FormatError(path, f"is a {image.mode} JPEG; only grey and RGB are supported.")
+            raise FormatError(path, f"is a {image.mode} JPEG; only gray and RGB are supported.")
         if "mp" in image.info:
             raise FormatError(path, "holds several pictures; only single images are supported.")
         indices = [layer[3] for layer in image.layer]
@@ -170,11 +170,11 @@ def _opened(plugin: type[ImageFile], path: Path) -> ImageFile:
     try:
         image = plugin(path)
     except SyntaxError as error:
-        raise FormatError(path, f"is no {plugin.format} file, whatever its name says.") from error
+        raise FormatError(path, f"is not a {plugin.format} file, whatever its name says.") from error
     width, height = image.size
     if width * height > PIXELS_PER_BYTE * path.stat().st_size:
         image.close()
-        raise FormatError(path, f"is damaged: so short a file holds no {width} x {height} pixels.")
+        raise FormatError(path, f"is damaged: a file this short cannot hold {width} x {height} pixels.")
     return image
 
 
@@ -219,8 +219,8 @@ def _png_bytes(pixels: np.ndarray, folder: Path) -> Buffer:
         return file.read_bytes()
 
 
-def _deep_colour(path: Path) -> np.ndarray:
-    """16-bit colour through SimpleITK: Pillow keeps 8 bits of it."""
+def _deep_color(path: Path) -> np.ndarray:
+    """16-bit color through SimpleITK: Pillow keeps 8 bits of it."""
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="PNGImageIO"))
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What libraries say of odd files stays unsaid: it may quote a header's values, and with them a patient's data."""
+"""Silence for the libraries that read files: their warnings may quote header values, and so a patient's data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOGGERS = ("pydicom", "nibabel", "tifffile", "PIL")
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Neither warnings nor log lines of the libraries that read files, in all threads of the process.
+    """Suppress warnings and log lines of the libraries that read files, in all threads of the process.
 
-    Failures are not hidden: those are errors, which name the file and the cause.
+    Failures are not hidden: they raise errors that name the file and the cause.
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [logger.level for logger in loggers]

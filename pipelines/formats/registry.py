@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which function reads which file, by the end of its name."""
+"""The function that reads a file, chosen by the suffix of its name."""
 
 from __future__ import annotations
 

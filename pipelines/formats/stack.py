@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a file holds, in the one form that everything else works on: slices, and what their values mean."""
+"""The content of a file in the one form that everything else works on: slices, and the meaning of their values."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class Derivation:
 class ImageStack:
     """One image, volume or series as slices that are denoised one by one under one intensity mapping.
 
-    Values are kept as they are stored, so that what no denoiser touches comes back to the bit.
+    Values are kept as stored, so that untouched ones are written back bit for bit.
 
     Attributes:
-        slices: ``(N, H, W)`` grey or ``(N, H, W, 3)`` colour, the stored values in native byte order.
+        slices: ``(N, H, W)`` gray or ``(N, H, W, 3)`` color, the stored values in native byte order.
         paths: the files it came from; the first one names it in messages.
         write: writes denoised slices: called with the stack, the new slices (shape and dtype of ``slices``) and the
             output paths, which it puts in place atomically.
@@ -90,8 +90,9 @@ class ImageStack:
         modality: ``"ct"``, ``"mri"``, ...; None when the file does not say.
         stored_range: the lowest and highest value that the file can hold; the dtype's own when None. For DICOM that
             is what ``BitsStored`` allows.
-        frozen: ``(N, H, W)``, True where a pixel is no image (padding, an overlay) and stays as it is; None for none.
-        spacing: pixel distances (slice, row, column) in millimetres, None where unknown.
+        frozen: ``(N, H, W)``, True for pixels outside the image (padding, an overlay), which stay as they are; None
+            when there are none.
+        spacing: pixel distances (slice, row, column) in millimeters, None where unknown.
         inverted: True where high values are black, as in DICOM's MONOCHROME1 and TIFF's MINISWHITE.
         affine: ``(4, 4)``, maps voxel indices to millimeters from left to right, back to front and foot to head, as in
             NIfTI. The indices are those of the volume, ``(X, Y, Z)``, or else ``(column, row, slice)``. None for
@@ -119,12 +120,12 @@ class ImageStack:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name that messages use."""
         return str(self.paths[0]) if len(self.paths) == 1 else str(self.paths[0].parent)
 
     @property
     def eight_bit(self) -> bool:
-        """Whether the stored values are 8-bit grey levels."""
+        """Whether the stored values are 8-bit gray levels."""
         return self.slices.dtype == np.uint8
 
     def real(self, index: int | slice = slice(None)) -> np.ndarray:

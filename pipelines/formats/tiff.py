@@ -1,8 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TIFF: a copy of the file whose strips and tiles are replaced where they lie.
+"""TIFF: a copy of the file whose strips and tiles are replaced in place.
 
-A TIFF written anew would lose whatever its writer does not know: private tags, the metadata of microscopes, profiles.
+A newly written TIFF would lose all that its writer does not know: private tags, metadata of microscopes, profiles.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read_tiff(path: Path) -> ImageStack:
     """Read a TIFF or BigTIFF of one or more pages; OME, ImageJ and MetaMorph files too.
 
     All pages are slices under one intensity mapping. The output is a copy of the file in which nothing but the pixels
-    differs, and where those are compressed, their places. Channels beyond grey or RGB (transparency) stay as they are.
+    differs, and where those are compressed, their places. Channels beyond gray or RGB (transparency) stay as they are.
 
     Args:
         path: the file.
@@ -52,7 +52,7 @@ def read_tiff(path: Path) -> ImageStack:
 
     Raises:
         FormatError: when the file cannot be read; when its pages differ or hold reduced copies (pyramids of whole
-            slides); when pixels have other than 8, 16, 32 or 64 bits, are indices into a colour map or no grey or RGB
+            slides); when pixels have other than 8, 16, 32 or 64 bits, are indices into a color map or no gray or RGB
             levels; when they are compressed with loss; when values are complex, NaN or infinite.
     """
     path = Path(path)
@@ -95,7 +95,7 @@ def _opened(path: Path) -> TiffFile:
     try:
         return TiffFile(path)
     except TiffFileError as error:
-        raise FormatError(path, "is no TIFF file, whatever its name says, or it is damaged.") from error
+        raise FormatError(path, "is not a TIFF file, whatever its name says, or it is damaged.") from error
 
 
 def _check_pages(path: Path, tiff: TiffFile, pages: Sequence[TiffPage]) -> None:
@@ -110,7 +110,7 @@ def _check_pages(path: Path, tiff: TiffFile, pages: Sequence[TiffPage]) -> None:
         _check_page(path, page)
         if _kind(page) != _kind(pages[0]):
             raise FormatError(
-                path, "its pages differ in size, type or colour (a whole slide, or several images); split it first."
+                path, "its pages differ in size, type or color (a whole slide, or several images); split it first."
             )
         if any(begin + length > size for begin, length in zip(page.dataoffsets, page.databytecounts)):
             raise FormatError(path, "the file is truncated.")
@@ -122,7 +122,7 @@ def _kind(page: TiffPage) -> tuple[Any, ...]:
 
 def _check_page(path: Path, page: TiffPage) -> None:
     if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB):
-        raise FormatError(path, f"its pixels are {_name(PHOTOMETRIC, page.photometric)}; grey and RGB are supported.")
+        raise FormatError(path, f"its pixels are {_name(PHOTOMETRIC, page.photometric)}; gray and RGB are supported.")
     if page.bitspersample == 1:
         raise FormatError(path, "has 1-bit pixels: black and white hold no noise that could be removed.")
     if page.bitspersample not in (8, 16, 32, 64) or page.dtype is None or page.dtype.kind not in "uif":
@@ -130,12 +130,12 @@ def _check_page(path: Path, page: TiffPage) -> None:
             path,
             f"has {page.bitspersample}-bit pixels (or complex ones); save real ones of 8, 16, 32 or 64 bits first.",
         )
-    colour = page.photometric == PHOTOMETRIC.RGB
-    extra = page.samplesperpixel - (3 if colour else 1)
-    if extra and not colour and (extra > 1 or page.extrasamples[0] not in ALPHA):
-        raise FormatError(path, f"has {page.samplesperpixel} channels that are no RGB; save them as pages first.")
+    color = page.photometric == PHOTOMETRIC.RGB
+    extra = page.samplesperpixel - (3 if color else 1)
+    if extra and not color and (extra > 1 or page.extrasamples[0] not in ALPHA):
+        raise FormatError(path, f"has {page.samplesperpixel} channels that are not RGB; save them as pages first.")
     if page.imagedepth != 1 or page.fillorder != 1:
-        raise FormatError(path, "has an image depth or a fill order that is not supported; save it anew first.")
+        raise FormatError(path, "has an image depth or a fill order that is not supported; save it again first.")
     if page.compression not in LOSSLESS:
         raise FormatError(
             path,
@@ -167,14 +167,14 @@ def _single_volume(path: Path, tiff: TiffFile, pages: Sequence[TiffPage]) -> tup
     if series.size == pages[0].size:
         return None
     if series.dataoffset is None or series.size % pages[0].size or pages[0].planarconfig != 1:
-        raise FormatError(path, "is a volume that does not lie in one block; save it anew first.")
+        raise FormatError(path, "is a volume that does not lie in one block; save it again first.")
     return series.dataoffset, series.size // pages[0].size
 
 
 def _read_volume(path: Path, tiff: TiffFile, offset: int, count: int) -> np.ndarray:
     page = tiff.pages[0]
     if page.samplesperpixel not in (1, 3):
-        raise FormatError(path, f"is a volume of {page.samplesperpixel} channels; grey and RGB are supported.")
+        raise FormatError(path, f"is a volume of {page.samplesperpixel} channels; gray and RGB are supported.")
     tiff.filehandle.seek(offset)
     values = read_values(tiff.filehandle, count * page.size, page.dtype.newbyteorder(tiff.byteorder))
     return values.reshape(count, *page.shaped[2:4], *((3,) if page.samplesperpixel == 3 else ()))
@@ -203,13 +203,13 @@ def _replace_image(tiff: TiffFile, page: TiffPage, image: np.ndarray, uses: Coun
         new = np.zeros(shape, page.dtype) if old is None else old.copy()
         part = image[row : row + new.shape[1], column : column + new.shape[2]]
         if page.shaped[0] > 1:
-            part = part[..., plane : plane + 1]  # nothing of a plane of transparency
+            part = part[..., plane : plane + 1]  # a plane of transparency gets no new values
         new[0, : part.shape[0], : part.shape[1], : part.shape[2]] = part
         if old is not None and np.array_equal(new, old):
             continue
         data = _encoded(tiff, page, new)
         begin, length = offsets[index], lengths[index]
-        # Writers may let equal tiles share one place.
+        # Writers may store equal tiles only once.
         own = begin > 0 and uses[begin] == 1
         if own:
             file.seek(begin)
@@ -227,7 +227,7 @@ def _replace_image(tiff: TiffFile, page: TiffPage, image: np.ndarray, uses: Coun
 
 
 def _encoded(tiff: TiffFile, page: TiffPage, segment: np.ndarray) -> bytes:
-    """A strip or tile ``(1, H, W, S)`` as it lies in the file."""
+    """The bytes in the file of a strip or tile ``(1, H, W, S)``."""
     if page.predictor != PREDICTOR.NONE:
         segment = TIFF.PREDICTORS[page.predictor](segment, axis=-2)
     if page.predictor != PREDICTOR.FLOATINGPOINT:  # which defines its own byte order

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Voxels between memory and files that hold them as one block, plain or deflated."""
+"""Reading and writing voxels that a file holds as one block, plain or deflated."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["DEFLATE_LEVEL", "gzip_writer", "inflate_values", "planes", "read_val
 # Level 9, gzip's default in Python, takes several times as long for files that are hardly smaller.
 DEFLATE_LEVEL = 6
 CHUNK = 2**20
-ZLIB_OR_GZIP = 47  # the window bits by which zlib recognises either
+ZLIB_OR_GZIP = 47  # the window bits by which zlib recognizes either
 
 
 def read_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
     """Read values straight into the array, without a second copy in memory.
 
     Args:
-        file: stands at the first value.
+        file: positioned at the first value.
         count: of values.
         dtype: on file, of either byte order.
 
@@ -31,7 +31,7 @@ def read_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
         ``(count,)`` in native byte order.
 
     Raises:
-        ValueError: when the file ends before.
+        ValueError: when the file ends too early.
     """
     values = np.empty(count, dtype)
     buffer, done = memoryview(values.view(np.uint8)), 0
@@ -44,10 +44,10 @@ def read_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
 
 
 def inflate_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
-    """Read values from a zlib or gzip stream that holds nothing else, likewise.
+    """Read values straight from a zlib or gzip stream that holds nothing else.
 
     Args:
-        file: stands at the beginning of the stream.
+        file: positioned at the beginning of the stream.
         count: of values.
         dtype: on file, of either byte order.
 
@@ -55,7 +55,7 @@ def inflate_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
         ``(count,)`` in native byte order.
 
     Raises:
-        ValueError: when the stream ends before, or holds more.
+        ValueError: when the stream ends too early, or holds more.
         zlib.error: when it is damaged.
     """
     values = np.empty(count, dtype)
@@ -63,7 +63,7 @@ def inflate_values(file: BinaryIO, count: int, dtype: np.dtype) -> np.ndarray:
     inflater = zlib.decompressobj(ZLIB_OR_GZIP)
     while not inflater.eof:
         packed = inflater.unconsumed_tail or file.read(CHUNK)
-        # One byte more than is left, so that a stream that holds more is told from one that ends here.
+        # Ask for one byte more than is left, to notice a stream that holds more values.
         plain = inflater.decompress(packed, min(CHUNK, len(buffer) - done + 1))
         if (not packed and not plain) or done + len(plain) > len(buffer):
             break

@@ -18,12 +18,12 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def choose_slice_axis(path: Path, shape: Sequence[int], spacing: Sequence[float], chosen: int | None = None) -> int:
-    """The axis along which a volume is cut: the one that was sampled coarsest, across which pixels say least.
+    """Choose the axis along which a volume is cut: the one sampled coarsest, where neighbors are least alike.
 
     Args:
         path: the file, for the message.
         shape: of the volume, ``(X, Y, Z)``.
-        spacing: of its voxels in any one unit; what is not positive is unknown.
+        spacing: of its voxels in any one unit; values that are not positive are unknown.
         chosen: the caller's choice, 0, 1 or 2; None for the axis of length 1 where there is one, else the axis of the
             largest spacing, else (ties) the last.
 
@@ -31,7 +31,7 @@ def choose_slice_axis(path: Path, shape: Sequence[int], spacing: Sequence[float]
         0, 1 or 2.
 
     Raises:
-        FormatError: when ``chosen`` is no axis.
+        FormatError: when ``chosen`` is not an axis.
     """
     if chosen is not None:
         if chosen not in (0, 1, 2):
@@ -45,19 +45,19 @@ def choose_slice_axis(path: Path, shape: Sequence[int], spacing: Sequence[float]
     return int(np.flatnonzero(known >= known.max() * (1 - 1e-3))[-1])
 
 
-def slices_of(volume: np.ndarray, axis: int, colour: bool = False) -> np.ndarray:
-    """Cut.
+def slices_of(volume: np.ndarray, axis: int, color: bool = False) -> np.ndarray:
+    """Cut a volume into slices.
 
     Args:
-        volume: ``(T, Z, Y, X)``, or ``(T, Z, Y, X, 3)`` for colour.
+        volume: ``(T, Z, Y, X)``, or ``(T, Z, Y, X, 3)`` for color.
         axis: along which, 0 for X, 1 for Y, 2 for Z.
-        colour: whether the last axis holds colours.
+        color: whether the last axis holds colors.
 
     Returns:
         ``(N, H, W)`` or ``(N, H, W, 3)``, volume by volume; a view where possible.
     """
     moved = np.moveaxis(volume, 3 - axis, 1)
-    return moved.reshape(-1, *moved.shape[2 : 5 if colour else 4])
+    return moved.reshape(-1, *moved.shape[2 : 5 if color else 4])
 
 
 def volume_of(slices: np.ndarray, shape: Sequence[int], axis: int) -> np.ndarray:
@@ -80,7 +80,7 @@ def slice_spacing(spacing: Sequence[float], axis: int) -> tuple[float, float, fl
     """The spacing of the slices, their rows and their columns.
 
     Args:
-        spacing: ``(X, Y, Z)`` in millimetres.
+        spacing: ``(X, Y, Z)`` in millimeters.
         axis: along which the volume is cut.
 
     Returns:

@@ -192,7 +192,7 @@ class Checks:
             if ct:
                 image = np.pad(image[8:48, 8:42].astype(np.uint16) + 1000, ((8, 8), (8, 8)), constant_values=24)
             Image.fromarray(image).save(folder / f"image{index}.png")
-            records += manifest.build_manifest(folder, source="random", licence="none", split=split, **kind)
+            records += manifest.build_manifest(folder, source="random", license="none", split=split, **kind)
         manifest.Manifest(records).write(self.root / "images.csv", absolute=True)
         options = {**TINY, "manifest": self.root / "images.csv", "output_dir": self.root / output}
         options["tracking_uri"] = f"sqlite:///{self.root / 'mlflow.db'}"

@@ -55,7 +55,7 @@ def test_training_has_the_required_properties(bundle, tmp_path, overrides):
         picture(tmp_path / split / f"subject{index}" / "a.png", seed=index)
     parts = [
         build_manifest(
-            tmp_path / split, tmp_path / f"{split}.csv", modality="mri", source="made up", licence="none", split=split
+            tmp_path / split, tmp_path / f"{split}.csv", modality="mri", source="made up", license="none", split=split
         )
         for split in ("train", "val")
     ]

@@ -67,7 +67,7 @@ def manifests(tmp_path_factory) -> dict[str, Path]:
                 "slice": None,
                 "modality": "ct",
                 "source": "phantom",
-                "licence": "CC0-1.0",
+                "license": "CC0-1.0",
                 "subject": f"s{index}",
                 "split": split,
                 "stored_dtype": "uint16",

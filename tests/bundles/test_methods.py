@@ -64,7 +64,7 @@ def manifest(tmp_path_factory) -> Path:
         path.parent.mkdir(parents=True)
         rough.resize((48, 48), Image.Resampling.BICUBIC).save(path)
     for split in ("train", "val", "test"):
-        options = {"modality": "mri", "source": "made up", "licence": "none", "split": split}
+        options = {"modality": "mri", "source": "made up", "license": "none", "split": split}
         parts.append(build_manifest(root / split, root / f"{split}.csv", **options))
     type(parts[0])([record for part in parts for record in part]).write(root / "manifest.csv")
     return root / "manifest.csv"

@@ -92,7 +92,7 @@ def make_record():
             "slice": None,
             "modality": "mri",
             "source": "here",
-            "licence": "CC0-1.0",
+            "license": "CC0-1.0",
             "subject": "s1",
             "split": "train",
             "sha256": "",

@@ -30,12 +30,12 @@ def test_flat_images_of_every_format(tmp_path, write_png, write_nifti):
     write_png(root / "p1" / "a.png")
     write_png(root / "p1" / "deep.png", shape=(30, 50), dtype="uint16")
     write_png(root / "p2" / "rgb.jpg", shape=(20, 60, 3))
-    write_png(root / "p2" / "grey.jpeg", shape=(20, 60))
+    write_png(root / "p2" / "gray.jpeg", shape=(20, 60))
     tifffile.imwrite(root / "p2" / "float.tif", np.random.default_rng(1).random((64, 32), dtype="float32"))
     write_nifti(root / "p3" / "flat.nii", np.random.default_rng(2).random((24, 36)).astype("float32"))
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_bytes(b"x")
-    manifest = build_manifest(root, tmp_path / "m.csv", modality="MRI", licence="CC0-1.0")
+    manifest = build_manifest(root, tmp_path / "m.csv", modality="MRI", license="CC0-1.0")
     found = {
         r.path.removeprefix(f"{root}/"): (r.stored_dtype, r.channels, r.height, r.width, r.subject) for r in manifest
     }
@@ -43,23 +43,23 @@ def test_flat_images_of_every_format(tmp_path, write_png, write_nifti):
         "p1/a.png": ("uint8", 1, 40, 48, "p1"),
         "p1/deep.png": ("uint16", 1, 30, 50, "p1"),
         "p2/float.tif": ("float32", 1, 64, 32, "p2"),
-        "p2/grey.jpeg": ("uint8", 1, 20, 60, "p2"),
+        "p2/gray.jpeg": ("uint8", 1, 20, 60, "p2"),
         "p2/rgb.jpg": ("uint8", 3, 20, 60, "p2"),
         "p3/flat.nii": ("float32", 1, 36, 24, "p3"),
     }
     assert Manifest.read(tmp_path / "m.csv").records == manifest.records
     for record in manifest:
         assert record.sha256 == hashlib.sha256(Path(record.path).read_bytes()).hexdigest()
-        assert (record.modality, record.source, record.licence, record.slice) == ("mri", "images", "CC0-1.0", None)
+        assert (record.modality, record.source, record.license, record.slice) == ("mri", "images", "CC0-1.0", None)
     deep = next(r for r in manifest if r.path.endswith("deep.png"))
     pixels = np.array(Image.open(deep.path))
     assert (deep.intensity_min, deep.intensity_max) == (0, pytest.approx(np.percentile(pixels, 99.9)))
 
 
 def test_three_equal_channels_are_one(tmp_path):
-    grey = np.random.default_rng(0).integers(0, 256, (32, 40), dtype="uint8")
-    Image.fromarray(np.stack([grey] * 3, -1)).save(tmp_path / "equal.png")
-    Image.fromarray(np.stack([grey, grey, grey ^ 1], -1)).save(tmp_path / "tinted.png")
+    gray = np.random.default_rng(0).integers(0, 256, (32, 40), dtype="uint8")
+    Image.fromarray(np.stack([gray] * 3, -1)).save(tmp_path / "equal.png")
+    Image.fromarray(np.stack([gray, gray, gray ^ 1], -1)).save(tmp_path / "tinted.png")
     assert [r.channels for r in build_manifest(tmp_path, modality="xray")] == [1, 3]
 
 
@@ -169,7 +169,7 @@ def test_subject_from_pattern_folder_or_file(tmp_path, write_png):
     assert [r.subject for r in build_manifest(tmp_path, modality="mri", subject_pattern=r"(p\d+|\d)")] == ["1", "p7"]
     with pytest.raises(BuildError, match=r"does not match the path 'loose_1\.png'"):
         build_manifest(tmp_path, modality="mri", subject_pattern=r"(p\d+)/")
-    with pytest.raises(ManifestError, match="no regular expression"):
+    with pytest.raises(ManifestError, match="not a regular expression"):
         build_manifest(tmp_path, modality="mri", subject_pattern="(")
 
 
@@ -179,14 +179,14 @@ def test_the_table_overrides_and_chooses(tmp_path, write_png):
     with (tmp_path / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
             [
-                ["file", "modality", "source", "subject", "split", "licence", "target", "comment"],
+                ["file", "modality", "source", "subject", "split", "license", "target", "comment"],
                 ["d/b.png", "ct", "there", "s2", "test", "CC0-1.0", "", "x"],
                 ["d/a.png", "", "", "s1", "", "", "d/c.png", "y"],
             ]
         )
     manifest = build_manifest(tmp_path, modality="mri", split="train", table=tmp_path / "table.csv", offset=1024)
     b, a = manifest.records
-    assert (b.modality, b.source, b.subject, b.split, b.licence) == ("ct", "there", "s2", "test", "CC0-1.0")
+    assert (b.modality, b.source, b.subject, b.split, b.license) == ("ct", "there", "s2", "test", "CC0-1.0")
     assert (b.intensity_min, b.intensity_max) == (24, 2024)
     assert (a.modality, a.source, a.subject, a.split) == ("mri", tmp_path.name, "s1", "train")
     assert a.target == str(tmp_path / "d" / "c.png")
@@ -288,3 +288,12 @@ def test_wrong_options_are_refused(tmp_path, write_png, options, message):
 def test_missing_folder(tmp_path):
     with pytest.raises(ManifestError, match="no such folder"):
         build_manifest(tmp_path / "nowhere", modality="mri")
+
+
+def test_the_earlier_spelling_of_license_still_works(tmp_path, write_png):
+    write_png(tmp_path / "a.png")
+    with pytest.warns(DeprecationWarning, match="'licence' is now 'license'"):
+        assert build_manifest(tmp_path, modality="mri", licence="CC0").records[0].license == "CC0"
+    (tmp_path / "t.csv").write_text("file,licence\na.png,CC-BY-4.0\n")
+    (record,) = build_manifest(tmp_path, modality="mri", table=tmp_path / "t.csv").records
+    assert record.license == "CC-BY-4.0"

@@ -43,7 +43,7 @@ def test_what_it_holds(embedded):
         ("xray", "train"): 9,
     }
     assert {record.channels for record in manifest} == {1, 3}
-    assert all(record.licence and record.sha256 for record in manifest)
+    assert all(record.license and record.sha256 for record in manifest)
 
 
 @needs_packages

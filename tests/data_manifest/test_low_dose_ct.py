@@ -113,7 +113,7 @@ def kinds(manifest: Manifest) -> Counter:
 
 def test_the_challenge_is_paired_by_place_and_kernel(tmp_path, challenge):
     root = challenge()
-    manifest = build_low_dose_ct(root, tmp_path / "pairs.csv", licence="check the site")
+    manifest = build_low_dose_ct(root, tmp_path / "pairs.csv", license="check the site")
     assert not manifest.skipped and len(manifest) == 16
     assert Counter((r.subject, r.kernel) for r in manifest) == dict.fromkeys(
         [(s, k) for s in ("L067", "L096") for k in ("B30f", "D45f")], 4
@@ -124,7 +124,7 @@ def test_the_challenge_is_paired_by_place_and_kernel(tmp_path, challenge):
         assert f"/{record.subject}/" in record.path and f"/{record.subject}/" in record.target
         assert {pydicom.dcmread(p).ConvolutionKernel for p in (record.path, record.target)} == {record.kernel}
         assert record.sha256 == hashlib.sha256(Path(record.path).read_bytes()).hexdigest()
-        assert (record.modality, record.source, record.licence) == ("ct", "mayo", "check the site")
+        assert (record.modality, record.source, record.license) == ("ct", "mayo", "check the site")
         assert (record.intensity_min, record.intensity_max, record.channels) == (-1000, 1000, 1)
         assert (record.height, record.width, record.slice, record.split) == (SIZE, SIZE, None, "")
     assert Manifest.read(tmp_path / "pairs.csv").records == manifest.records
@@ -203,8 +203,8 @@ CASES = {
     "scaled": ({"RescaleSlope": 9}, {}, "not Hounsfield units", "quarter_3mm", "% of the values lie beyond -1100"),
     "too thick": (*[{"SliceThickness": 8}] * 2, "thickness", "quarter_3mm", "8 mm, not 0.5 to 5 mm"),
     "too thin": (*[{"SliceThickness": 0.4}] * 2, "thickness", "quarter_3mm", "0.4 mm, not 0.5 to 5 mm"),
-    "child": ({}, {"PatientAge": "017Y"}, "paediatric", "full_3mm", "under 18 years"),
-    "infant": ({"PatientAge": "200W"}, {}, "paediatric", "quarter_3mm", "under 18 years"),
+    "child": ({}, {"PatientAge": "017Y"}, "pediatric", "full_3mm", "under 18 years"),
+    "infant": ({"PatientAge": "200W"}, {}, "pediatric", "quarter_3mm", "under 18 years"),
     "age": ({"PatientAge": "old"}, None, "unusable", "quarter_3mm", "header is damaged"),
     "agent": ({"ContrastBolusAgent": "Iohexol"}, {}, "contrast", "quarter_3mm", "the low-dose image has a contrast"),
     "agent 2": ({}, {"ContrastBolusAgent": "Iohexol"}, "contrast", "quarter_3mm", "the full-dose image has a contra"),
@@ -237,7 +237,7 @@ def test_each_odd_pair_is_named_and_left_out(build_one, name):
 
 
 @pytest.mark.parametrize(
-    ("case", "option"), [("child", "paediatric"), ("infant", "paediatric"), ("metal", "metal"), ("cut", "truncated")]
+    ("case", "option"), [("child", "pediatric"), ("infant", "pediatric"), ("metal", "metal"), ("cut", "truncated")]
 )
 def test_some_of_them_are_taken_when_asked_for(build_one, case, option):
     manifest = build_one(*CASES[case][:2], **{option: True})
@@ -249,7 +249,7 @@ def test_what_is_just_allowed_is_taken(build_one, tags):
     assert len(build_one(tags, tags)) == 2
 
 
-def test_a_tenth_of_a_millimetre_is_the_same_place_and_padding_is_no_value(build_one):
+def test_a_tenth_of_a_millimeter_is_the_same_place_and_padding_is_no_value(build_one):
     image = phantom("full", 3)
     image[:12] = -2000
     padding = {"PixelPaddingValue": 2**16 - 976}
@@ -330,7 +330,7 @@ def test_choice_of_kernel_thickness_and_every_nth(challenge, write_slice, wish):
         ({"root": "nowhere"}, "nowhere: no such folder"),
         ({"root": ".", "every_nth": 0}, "every_nth is 0"),
         ({"root": "."}, "no DICOM file"),
-        ({"root": ".", "subject_pattern": "("}, "no regular expression"),
+        ({"root": ".", "subject_pattern": "("}, "not a regular expression"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, monkeypatch, arguments, message):
@@ -396,6 +396,8 @@ def test_command_takes_two_folders_and_says_in_one_line_what_is_wrong(tmp_path, 
     out = tmp_path / "pairs.csv"
     folders = ("--low", tmp_path / "a", "--full", tmp_path / "b", "--out", out)
     result = run(*folders)
-    assert result.exit_code == 1 and "paediatric" in result.output and not out.exists()
+    assert result.exit_code == 1 and "pediatric" in result.output and not out.exists()
+    assert run(*folders, "--pediatric").exit_code == 0 and len(Manifest.read(out)) == 1
+    out.unlink()
     assert run(*folders, "--paediatric").exit_code == 0 and len(Manifest.read(out)) == 1
     assert run("--out", out).exit_code == 1

@@ -12,7 +12,7 @@ import pytest
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, SelectItemsd
 
-from noisewise.data_manifest import Manifest, ManifestError, build_manifest
+from noisewise.data_manifest import Manifest, ManifestError, ManifestRecord, build_manifest
 from noisewise.data_manifest.manifest import COLUMNS, spread
 from noisewise.transforms import LoadMedicalImaged, ScaleToUnitRanged
 
@@ -21,7 +21,7 @@ LINE = {
     "slice": "",
     "modality": "mri",
     "source": "here",
-    "licence": "CC0-1.0",
+    "license": "CC0-1.0",
     "subject": "s1",
     "split": "train",
     "sha256": "ab" * 32,
@@ -44,7 +44,7 @@ def write_csv(path: Path, *lines: dict[str, str], header: tuple[str, ...] = COLU
 
 def test_written_and_read_again_is_equal(tmp_path, make_record):
     records = [
-        make_record(str(tmp_path / "in" / "a, b.png"), licence='say "hi", ü', intensity_max=0.1 + 0.2),
+        make_record(str(tmp_path / "in" / "a, b.png"), license='say "hi", ü', intensity_max=0.1 + 0.2),
         make_record("/elsewhere/v.nii.gz", slice=0, split="", sha256="0f" * 32, target="/elsewhere/t.nii.gz"),
         make_record("https://example.org/c.png", channels=3),
     ]
@@ -116,7 +116,7 @@ def test_a_bad_value_names_file_line_and_column(tmp_path, change, message):
     ("header", "message"),
     [
         (tuple(c for c in COLUMNS if c != "sha256"), "missing column 'sha256'"),
-        ((*COLUMNS, "colour"), "unknown column 'colour'"),
+        ((*COLUMNS, "color"), "unknown column 'color'"),
         ((*COLUMNS, "path"), "repeated column 'path'"),
     ],
 )
@@ -197,18 +197,18 @@ def test_an_empty_choice_says_what_was_asked_for(make_record, query, words):
         assert word in str(caught.value)
 
 
-def test_commercial_use_leaves_out_what_its_licence_forbids(make_record):
-    licences = ["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-SA-4.0", "cc by nc 4.0", "Non-commercial use only", "NCI, public"]
-    manifest = Manifest([make_record(f"/{i}.png", licence=licence) for i, licence in enumerate(licences)])
+def test_commercial_use_leaves_out_what_its_license_forbids(make_record):
+    licenses = ["CC0-1.0", "CC-BY-4.0", "CC-BY-NC-SA-4.0", "cc by nc 4.0", "Non-commercial use only", "NCI, public"]
+    manifest = Manifest([make_record(f"/{i}.png", license=license) for i, license in enumerate(licenses)])
     assert [d["image"] for d in manifest.datalist(commercial_use=True)] == ["/0.png", "/1.png", "/5.png"]
     assert len(manifest.datalist()) == 6
 
 
-def test_commercial_use_guesses_no_licence(make_record):
-    with pytest.raises(ManifestError, match=r"/doe\.png states no licence \(1 in all\)"):
-        Manifest([make_record("/doe.png", licence="")]).datalist(commercial_use=True)
+def test_commercial_use_guesses_no_license(make_record):
+    with pytest.raises(ManifestError, match=r"/doe\.png states no license \(1 in all\)"):
+        Manifest([make_record("/doe.png", license="")]).datalist(commercial_use=True)
     with pytest.raises(ManifestError, match="non-commercial use only"):
-        Manifest([make_record("/doe.png", licence="CC-BY-NC-4.0")]).datalist(commercial_use=True)
+        Manifest([make_record("/doe.png", license="CC-BY-NC-4.0")]).datalist(commercial_use=True)
 
 
 def test_limit_per_modality_spreads_evenly_and_is_the_same_each_time(make_record):
@@ -228,7 +228,7 @@ def test_url_must_be_fetched_first(make_record):
 
 def test_digest_depends_on_what_is_trained_on_only(make_record):
     a, b = make_record("/a.png", sha256="aa" * 32), make_record("/b.png", sha256="bb" * 32)
-    moved = make_record("/moved/a.png", sha256="aa" * 32, licence="other")
+    moved = make_record("/moved/a.png", sha256="aa" * 32, license="other")
     digest = Manifest([a, b]).digest()
     assert digest == Manifest([b, moved]).digest()
     for change in ({"split": "val"}, {"intensity_max": 254.0}, {"sha256": "cc" * 32}, {"slice": 1}, {"subject": "s2"}):
@@ -270,3 +270,18 @@ def test_an_empty_kernel_leaves_the_digest_as_it_was(make_record):
     plain = Manifest([make_record()])
     assert plain.digest() == "666a44aa32f58149d13004562fe1e4ac254572137655d2b9089a69f656aeb85a"
     assert Manifest([make_record(kernel="B30f")]).digest() != plain.digest()
+
+
+def test_the_earlier_spelling_of_license_is_read_and_accepted(tmp_path, make_record):
+    old = tuple("licence" if name == "license" else name for name in COLUMNS)
+    line = {**LINE, "licence": "CC-BY-4.0"}
+    (record,) = Manifest.read(write_csv(tmp_path / "old.csv", line, header=old)).records
+    assert record.license == "CC-BY-4.0"
+    assert "license" in Manifest([record]).write(tmp_path / "new.csv").read_text().splitlines()[0].split(",")
+    with pytest.warns(DeprecationWarning, match="'licence' is now 'license'"):
+        assert record.licence == "CC-BY-4.0"
+    values = {name: getattr(record, name) for name in COLUMNS if name != "license"}
+    with pytest.warns(DeprecationWarning, match="'licence' is now 'license'"):
+        assert ManifestRecord(**values, licence="CC-BY-4.0") == record
+    with pytest.raises(ManifestError, match="repeated column 'license'"):
+        Manifest.read(write_csv(tmp_path / "both.csv", line, header=(*COLUMNS, "licence")))

@@ -37,15 +37,13 @@ def test_the_papers_sources_come_first_and_cover_the_five_modalities():
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_each_source_says_how_it_is_got(source):
     assert source.modality in FIVE
-    for text in (source.title, source.reference, source.size, source.licence, source.access):
+    for text in (source.title, source.reference, source.size, source.license, source.access):
         assert text.strip()
     assert source.url.startswith("http")
     assert source.get or source.monai
     text = source.describe()
     assert source.build in text
-    assert (
-        f"noisewise manifest split {shlex.split(source.build)[shlex.split(source.build).index('--out') + 1]}" in text
-    )
+    assert f"noisewise manifest split {shlex.split(source.build)[shlex.split(source.build).index('--out') + 1]}" in text
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

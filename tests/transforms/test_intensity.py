@@ -13,6 +13,7 @@ from noisewise.transforms import (
     RepeatGrayscaled,
     ScaleFromUnitRanged,
     ScaleToUnitRanged,
+    ToGrayLevelsd,
     ToGreyLevelsd,
     intensity_range,
 )
@@ -59,10 +60,10 @@ def test_a_range_is_found_where_the_item_has_none():
     assert ScaleToUnitRanged("image")({"image": eight})["intensity_max"] == 255
 
 
-def test_grey_levels_are_rounded_only_for_eight_bit_data():
+def test_gray_levels_are_rounded_only_for_eight_bit_data():
     image = torch.tensor([[[-0.1, 0.5, 0.7501, 1.2]]])
-    rounded = ToGreyLevelsd("image")({"image": image, "eight_bit": True})["image"]
-    exact = ToGreyLevelsd("image")({"image": image, "eight_bit": False})["image"]
+    rounded = ToGrayLevelsd("image")({"image": image, "eight_bit": True})["image"]
+    exact = ToGrayLevelsd("image")({"image": image, "eight_bit": False})["image"]
     torch.testing.assert_close(rounded, torch.tensor([[[0.0, 128.0, 191.0, 255.0]]]))
     torch.testing.assert_close(exact, torch.tensor([[[0.0, 127.5, 191.2755, 255.0]]]))
 
@@ -70,3 +71,10 @@ def test_grey_levels_are_rounded_only_for_eight_bit_data():
 def test_four_channels_are_refused():
     with pytest.raises(ValueError, match="'image' has 4 channels"):
         RepeatGrayscaled("image")({"image": torch.zeros(4, 8, 8)})
+
+
+def test_the_earlier_name_of_gray_levels_works_and_warns():
+    with pytest.warns(DeprecationWarning, match="ToGreyLevelsd is now ToGrayLevelsd"):
+        old = ToGreyLevelsd("image", eight_bit_key="bits")
+    item = {"image": torch.tensor([[0.5, 2.0]]), "bits": True}
+    torch.testing.assert_close(old(item)["image"], ToGrayLevelsd("image", "bits")(item)["image"])

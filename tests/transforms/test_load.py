@@ -17,11 +17,12 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from noisewise.transforms import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
+from noisewise.transforms.load import DicomReader
 
 RNG = np.random.default_rng(0)
 # Rows x columns differ, so that a swap of the axes shows.
-GREY8 = RNG.integers(0, 256, (20, 30), dtype="uint8")
-GREY16 = RNG.integers(0, 65536, (20, 30), dtype="uint16")
+GRAY8 = RNG.integers(0, 256, (20, 30), dtype="uint8")
+GRAY16 = RNG.integers(0, 65536, (20, 30), dtype="uint16")
 RGB8 = RNG.integers(0, 256, (20, 30, 3), dtype="uint8")
 RGB16 = RNG.integers(0, 65536, (20, 30, 3), dtype="uint16")
 FLOAT = RNG.normal(size=(20, 30)).astype("float32")
@@ -35,15 +36,15 @@ def save_binary(path, array):
     Image.fromarray(array > 127).convert("1").save(path)
 
 
-# name, how it is written, the array (rows, columns[, colours]), the dtype on file
+# name, how it is written, the array (rows, columns[, colors]), the dtype on file
 EXACT = [
-    ("grey8.png", save_png, GREY8, "uint8"),
-    ("grey16.png", save_png, GREY16, "uint16"),
+    ("gray8.png", save_png, GRAY8, "uint8"),
+    ("gray16.png", save_png, GRAY16, "uint16"),
     ("rgb8.png", save_png, RGB8, "uint8"),
-    ("UPPER.PNG", save_png, GREY8, "uint8"),
-    ("grey8.bmp", save_png, GREY8, "uint8"),
-    ("grey8.tif", tifffile.imwrite, GREY8, "uint8"),
-    ("grey16.tiff", tifffile.imwrite, GREY16, "uint16"),
+    ("UPPER.PNG", save_png, GRAY8, "uint8"),
+    ("gray8.bmp", save_png, GRAY8, "uint8"),
+    ("gray8.tif", tifffile.imwrite, GRAY8, "uint8"),
+    ("gray16.tiff", tifffile.imwrite, GRAY16, "uint16"),
     ("float.tif", tifffile.imwrite, FLOAT, "float32"),
     ("rgb8.tif", tifffile.imwrite, RGB8, "uint8"),
     ("rgb16.tif", tifffile.imwrite, RGB16, "uint16"),
@@ -73,7 +74,7 @@ def test_jpeg(tmp_path, name, shape):
     np.testing.assert_allclose(image[0, :, 0].numpy(), np.linspace(0, 255, 30), atol=8)
 
 
-def test_palette_is_expanded_to_its_colours(tmp_path):
+def test_palette_is_expanded_to_its_colors(tmp_path):
     picture = Image.fromarray(RGB8 // 64 * 64).quantize(64)
     picture.save(tmp_path / "p.png")
     image = LoadMedicalImage()(tmp_path / "p.png")
@@ -81,7 +82,7 @@ def test_palette_is_expanded_to_its_colours(tmp_path):
 
 
 def test_packed_bits_become_black_and_white(tmp_path):
-    save_binary(tmp_path / "b.png", GREY8)
+    save_binary(tmp_path / "b.png", GRAY8)
     image = LoadMedicalImage()(tmp_path / "b.png")
     assert sorted(image.unique().tolist()) == [0, 255]
     assert image.meta["stored_dtype"] == "uint8"
@@ -189,7 +190,7 @@ def write_infinite(path):
 
 
 def write_truncated(path):
-    save_png(path, GREY16)
+    save_png(path, GRAY16)
     path.write_bytes(path.read_bytes()[:400])
 
 
@@ -241,8 +242,8 @@ def test_a_slice_that_is_not_there(tmp_path, index, cause):
 
 
 def test_a_slice_of_a_flat_image(tmp_path):
-    save_png(tmp_path / "a.png", GREY8)
-    with pytest.raises(ImageReadError, match="no volume"):
+    save_png(tmp_path / "a.png", GRAY8)
+    with pytest.raises(ImageReadError, match="this is not a volume"):
         LoadMedicalImage()(tmp_path / "a.png", 0)
 
 
@@ -258,28 +259,40 @@ def test_dictionary_version_reads_each_key_and_its_slice(tmp_path):
 
 
 def test_equal_channels_become_one_where_the_manifest_says_so(tmp_path):
-    save_png(tmp_path / "equal.png", np.stack([GREY8] * 3, -1))
+    save_png(tmp_path / "equal.png", np.stack([GRAY8] * 3, -1))
     save_png(tmp_path / "rgb.png", RGB8)
     load = LoadMedicalImaged("image")
-    grey = load({"image": tmp_path / "equal.png", "channels": 1})["image"]
-    assert grey.shape == (1, 30, 20) and isinstance(grey, MetaTensor)
-    np.testing.assert_array_equal(grey[0].numpy(), GREY8.T)
+    gray = load({"image": tmp_path / "equal.png", "channels": 1})["image"]
+    assert gray.shape == (1, 30, 20) and isinstance(gray, MetaTensor)
+    np.testing.assert_array_equal(gray[0].numpy(), GRAY8.T)
     assert load({"image": tmp_path / "equal.png", "channels": 3})["image"].shape == (3, 30, 20)
     assert load({"image": tmp_path / "equal.png"})["image"].shape == (3, 30, 20)
     with pytest.raises(ImageReadError, match="has 3 channels, the manifest says 1"):
         load({"image": tmp_path / "rgb.png", "channels": 1})
-    save_png(tmp_path / "grey.png", GREY8)
+    save_png(tmp_path / "gray.png", GRAY8)
     with pytest.raises(ImageReadError, match="has 1 channels, the manifest says 3"):
-        load({"image": tmp_path / "grey.png", "channels": 3})
+        load({"image": tmp_path / "gray.png", "channels": 3})
 
 
 def test_drop_equal_channels():
-    grey = torch.rand(1, 4, 5)
-    assert torch.equal(drop_equal_channels(grey.repeat(3, 1, 1)), grey)
+    gray = torch.rand(1, 4, 5)
+    assert torch.equal(drop_equal_channels(gray.repeat(3, 1, 1)), gray)
     assert drop_equal_channels(torch.rand(3, 4, 5)).shape == (3, 4, 5)
-    assert drop_equal_channels(grey) is grey
+    assert drop_equal_channels(gray) is gray
 
 
 def test_other_dtypes(tmp_path):
-    save_png(tmp_path / "a.png", GREY8)
+    save_png(tmp_path / "a.png", GRAY8)
     assert LoadMedicalImage(torch.float64)(tmp_path / "a.png").dtype == torch.float64
+
+
+def test_only_one_thread_at_a_time_makes_pydicom_strict(monkeypatch):
+    before, locked = pydicom.Dataset.to_json_dict, []
+
+    def to_json_dict(self, *args, **kwargs):
+        locked.append(DicomReader.lock.locked())
+        return before(self, *args, **kwargs)
+
+    monkeypatch.setattr(pydicom.Dataset, "to_json_dict", to_json_dict)
+    LoadMedicalImage()(get_testdata_file("CT_small.dcm"))
+    assert locked and all(locked)

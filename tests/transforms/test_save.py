@@ -35,12 +35,12 @@ def through(path, output, change=lambda image: image, **options):
     return SaveDenoisedd("pred", output, **options)(item)["output_path"]
 
 
-# name, dtype, shape (rows, columns[, colours]), expected name, expected dtype
+# name, dtype, shape (rows, columns[, colors]), expected name, expected dtype
 @pytest.mark.parametrize(
     ("name", "dtype", "shape", "expected"),
     [
-        ("grey.png", "uint8", (ROWS, COLUMNS), "grey_denoised.png"),
-        ("colour.png", "uint8", (ROWS, COLUMNS, 3), "colour_denoised.png"),
+        ("gray.png", "uint8", (ROWS, COLUMNS), "gray_denoised.png"),
+        ("color.png", "uint8", (ROWS, COLUMNS, 3), "color_denoised.png"),
         ("deep.PNG", "uint16", (ROWS, COLUMNS), "deep_denoised.png"),
         ("column.png", "uint8", (ROWS, 1), "column_denoised.png"),
         ("old.bmp", "uint8", (ROWS, COLUMNS), "old_denoised.png"),
@@ -58,12 +58,10 @@ def test_pictures_come_back_exactly(tmp_path, name, dtype, shape, expected):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "float32", "float64"])
-@pytest.mark.parametrize("colour", [False, True])
-def test_tiff_keeps_its_dtype(tmp_path, dtype, colour):
-    original = ramp(dtype, ROWS, COLUMNS, *((3,) if colour else ()))
-    tifffile.imwrite(
-        tmp_path / "a.tiff", original, photometric="rgb" if colour else "minisblack", resolution=(300, 150)
-    )
+@pytest.mark.parametrize("color", [False, True])
+def test_tiff_keeps_its_dtype(tmp_path, dtype, color):
+    original = ramp(dtype, ROWS, COLUMNS, *((3,) if color else ()))
+    tifffile.imwrite(tmp_path / "a.tiff", original, photometric="rgb" if color else "minisblack", resolution=(300, 150))
     output = through(tmp_path / "a.tiff", tmp_path / "out")
     assert output.endswith("a_denoised.tiff")
     with tifffile.TiffFile(output) as after:
@@ -181,5 +179,5 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_a_suffix_of_another_family_is_refused(tmp_path):
     image = MetaTensor(torch.zeros(1, 2, 2), meta={"filename_or_obj": "a.png", "stored_dtype": "uint8"})
-    with pytest.raises(ValueError, match=r"b\.tif: what came from a\.png is written as \.png"):
+    with pytest.raises(ValueError, match=r"b\.tif: an image from a\.png is written as \.png"):
         SaveDenoisedd("image", tmp_path)({"image": image, "output_path": tmp_path / "b.tif"})

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a derived DICOM image says about itself: how it was made, of what, and by what."""
+"""How a derived DICOM image describes itself: its source, the processing and the equipment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUFFIX = "denoised"
 LONGEST_DESCRIPTION = 64
 LONGEST_TEXT = 1024
 SHOWN_DIGITS = 12
-# So that the new series stands apart from the old ones in lists, and still in their order.
+# Sorts the new series after all old ones in lists, in the same order.
 SERIES_NUMBER_STEP = 1000
 LARGEST_NUMBER = 2**31 - 1
 FRAME_TYPES = (
@@ -46,11 +46,11 @@ FRAME_TYPES = (
 
 
 def describe_derivation(dataset: FileDataset, derivation: Derivation | None) -> None:
-    """Say in a data set that it was derived by denoising.
+    """Record in a data set that it was derived by denoising.
 
-    ImageType (and the FrameType of enhanced images) becomes DERIVED; what derivation, which source and which
-    equipment are added to what is there; the series' description gets the word "denoised", its number 1000 more; the
-    instance's date and time are those of now.
+    ImageType (and the FrameType of enhanced images) becomes DERIVED. The derivation, its source and the equipment are
+    added to those on record. The series' description gets the word "denoised", and 1000 is added to its number. The
+    date and time of the instance are the current ones.
 
     Args:
         dataset: of the source, with its own UIDs; it is changed.

@@ -18,12 +18,12 @@ __all__ = ["read_dataset"]
 def read_dataset(path: Path, pixels: bool = True, tags: list[str] | None = None) -> FileDataset:
     """Read a DICOM file, with or without preamble and file meta header.
 
-    Elements are decoded on use, so that all that is not touched can be written again byte for byte.
+    Elements are decoded on use, so that all others can be written again byte for byte.
 
     Args:
         path: the file.
-        pixels: whether the pixel data, and what follows them, are read.
-        tags: keywords of what is wanted; everything when None.
+        pixels: whether to read the pixel data and the elements after them.
+        tags: keywords of the elements to read; all when None.
 
     Returns:
         Its data set, with a transfer syntax in any case.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where DICOM slices lie: their order along the normal, their distances, and what makes no volume."""
+"""The geometry of DICOM slices: their order along the normal, their distances, and sets that are not a volume."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..volume import LPS_TO_RAS
 
 __all__ = ["Plane", "affine_of", "frame_planes", "functional_group", "order_planes", "plane_of", "plane_spacing"]
 
-# Headers give places as rounded text: millimetres, components of unit vectors, relative pixel distances.
+# Headers give places as rounded text: millimeters, components of unit vectors, relative pixel distances.
 SAME_PLACE = 1e-3
 SAME_DIRECTION = 1e-3
 SAME_SPACING = 1e-3
-# A slice is missing where a distance is a whole number of ordinary ones. Uneven distances by themselves are no fault.
+# Where a distance is a whole multiple of the usual one, slices are missing. Uneven distances alone are not an error.
 WHOLE_NUMBER = 0.1
 
 
@@ -29,10 +29,10 @@ class Plane:
     """Where one slice lies; None for what the file does not say.
 
     Attributes:
-        position: centre of the first pixel in millimetres, ``(3,)``.
+        position: center of the first pixel in millimeters, ``(3,)``.
         axes: unit vectors along a row and along a column, ``(2, 3)``.
-        pixel_spacing: distances between rows and between columns in millimetres.
-        thickness: distance to the next slice in millimetres, or the slice's thickness.
+        pixel_spacing: distances between rows and between columns in millimeters.
+        thickness: distance to the next slice in millimeters, or the slice's thickness.
         number: the InstanceNumber.
     """
 
@@ -48,7 +48,7 @@ class Plane:
         return self.position is not None and self.axes is not None
 
     def place(self) -> float:
-        """Place along the normal in millimetres."""
+        """Place along the normal in millimeters."""
         return float(self.position @ np.cross(*self.axes))
 
 
@@ -89,7 +89,7 @@ def functional_group(header: Dataset, frame: int, name: str) -> Dataset:
         name: keyword of the group's sequence, such as ``"PixelMeasuresSequence"``.
 
     Returns:
-        Where the group's attributes stand.
+        The data set that holds the attributes of the group.
     """
     own = header.get("PerFrameFunctionalGroupsSequence") or []
     shared = header.get("SharedFunctionalGroupsSequence") or []
@@ -111,7 +111,7 @@ def order_planes(paths: Sequence[Path], planes: Sequence[Plane], allow_gaps: boo
         Indices into ``paths``.
 
     Raises:
-        FormatError: when the slices are no stack of parallel, equally sampled planes, when two lie at one place, or
+        FormatError: when the slices are not a stack of parallel, equally sampled planes, when two lie at one place, or
             when one is missing between others.
     """
     placed = [plane.is_placed for plane in planes]
@@ -151,7 +151,7 @@ def plane_spacing(planes: Sequence[Plane]) -> tuple[float, float, float] | None:
         planes: of one stack, in order.
 
     Returns:
-        ``(slice, row, column)`` in millimetres; None when one of them is unknown.
+        ``(slice, row, column)`` in millimeters; None when one of them is unknown.
     """
     first = planes[0]
     distance = first.thickness

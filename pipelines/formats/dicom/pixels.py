@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The pixels of a DICOM file: whether they are an image at all, decoded to stored values, and encoded again."""
+"""The pixels of a DICOM file: checked to be an image, decoded to stored values, and encoded again."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = [
     "stored_limits",
 ]
 
-GREY = ("MONOCHROME1", "MONOCHROME2")
-COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+GRAY = ("MONOCHROME1", "MONOCHROME2")
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 # MPEG-2, H.264 and H.265 (PS3.5 A.4) and SMPTE ST 2110.
 VIDEO = (*(f"1.2.840.10008.1.2.4.{number}" for number in (*range(100, 109), 110)), "1.2.840.10008.1.2.7")
 # pydicom's first choice, GDCM, fails where a JPEG 2000 stream and its header differ in sign or depth.
@@ -33,9 +33,9 @@ DECODERS = "pip install 'noisewise[dicom]'"
 
 
 def no_image_cause(header: Dataset) -> str | None:
-    """Why a DICOM file is no image that could be denoised, by what it says it is.
+    """Why a DICOM file is not an image that can be denoised, by its SOP class.
 
-    Dose grids, segmentations and the like are no images either: their values are computed, and hold no noise.
+    Dose grids, segmentations and the like are not images either: their values are computed and hold no noise.
 
     Args:
         header: the data set, with or without its pixels.
@@ -47,19 +47,19 @@ def no_image_cause(header: Dataset) -> str | None:
         return "is a DICOMDIR, an index of other files."
     kind = UID(str(header.get("SOPClassUID") or ""))
     if kind and not kind.is_private and kind.name != kind and "Image Storage" not in kind.name:
-        return f"is no image but {kind.name.removesuffix(' Storage')}."
+        return f"is not an image but {kind.name.removesuffix(' Storage')}."
     return None
 
 
 def check_image(path: Path, header: FileDataset) -> None:
-    """Refuse what is no image, or of a kind that cannot be denoised and written again.
+    """Refuse a file that is not an image, or of a kind that cannot be denoised and written again.
 
     Args:
         path: the file, for the message.
         header: its data set, with or without its pixels.
 
     Raises:
-        FormatError: that names the cause.
+        FormatError: names the cause.
     """
     for find_cause in (no_image_cause, _damage_cause, _syntax_cause, _pixel_cause, _meaning_cause):
         cause = find_cause(header)
@@ -69,7 +69,7 @@ def check_image(path: Path, header: FileDataset) -> None:
 
 def _damage_cause(header: Dataset) -> str | None:
     if "SOPClassUID" not in header and "Rows" not in header:
-        return "is no DICOM image, or was cut off before it says what it holds."
+        return "is not a DICOM image, or was cut off before it says what it holds."
     return None
 
 
@@ -112,8 +112,8 @@ def decode_pixels(path: Path, dataset: FileDataset) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         _check_length(path, dataset)
-    count, colours = frame_count(dataset), int(dataset.SamplesPerPixel)
-    shape = (int(dataset.Rows), int(dataset.Columns), *((3,) if colours == 3 else ()))
+    count, colors = frame_count(dataset), int(dataset.SamplesPerPixel)
+    shape = (int(dataset.Rows), int(dataset.Columns), *((3,) if colors == 3 else ()))
     decoder = get_decoder(syntax)
     choose = syntax in JPEG2000TransferSyntaxes and JPEG_2000_DECODER in decoder.available_plugins
     plugin = JPEG_2000_DECODER if choose else ""
@@ -138,7 +138,7 @@ def pixel_bytes(pixels: np.ndarray, planar: bool, big_endian: bool) -> bytes:
 
     Args:
         pixels: ``(n, H, W)`` or ``(n, H, W, 3)``.
-        planar: whether each frame's colours lie plane by plane.
+        planar: whether each frame's colors lie plane by plane.
         big_endian: byte order.
 
     Returns:
@@ -175,9 +175,9 @@ def _pixel_cause(header: Dataset) -> str | None:
         return f"states {frame_count(header)} frames."
     kind, samples, bits = header.PhotometricInterpretation, header.SamplesPerPixel, header.BitsAllocated
     if kind == "PALETTE COLOR" or "RedPaletteColorLookupTableDescriptor" in header:
-        return "its values are numbers of colours in a palette, no intensities."
-    if not (kind in GREY and samples == 1) and not (kind in COLOURS and samples == 3):
-        return f"its pixels are {kind} of {samples} samples; {', '.join(GREY + COLOURS)} are supported."
+        return "its values are indices of colors in a palette, not intensities."
+    if not (kind in GRAY and samples == 1) and not (kind in COLORS and samples == 3):
+        return f"its pixels are {kind} of {samples} samples; {', '.join(GRAY + COLORS)} are supported."
     if bits == 1:
         return "has 1-bit pixels: black and white hold no noise that could be removed."
     if bits not in (8, 16, 32):

@@ -43,12 +43,12 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         allow_gaps: whether slices may be missing between others, as where some files could not be read.
 
     Returns:
-        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` RGB (what is coded as YBR is converted). The slices of a
+        The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` RGB (YBR is converted). The slices of a
         series are sorted along their normal, or by InstanceNumber where they do not say where they lie, and ``paths``
         with them; frames keep their order. ``frozen`` marks padding; ``inverted`` is True for MONOCHROME1.
 
     Raises:
-        FormatError: when a file is damaged, is no image or of an unsupported kind, or when the files are not one
+        FormatError: when a file is damaged, is not an image or of an unsupported kind, or when the files are not one
             series of parallel, equally sampled slices without gaps and doubles.
     """
     paths = [Path(path) for path in paths]

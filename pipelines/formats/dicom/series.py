@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which DICOM files of a folder belong together, and which are no images at all."""
+"""Which DICOM files of a folder belong together, and which are not images."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ TAGS = (
 
 @dataclass
 class DicomGroups:
-    """What :func:`group_dicom` found; iterating over it gives the groups.
+    """The result of :func:`group_dicom`; iterating over it gives the groups.
 
     Attributes:
         groups: files that are denoised together, sorted by name, each for
             :func:`~noisewise.pipelines.formats.dicom.read_dicom`.
-        no_images: DICOM files that are no images, such as reports, and why.
+        no_images: DICOM files that are not images, such as reports, and why.
     """
 
     groups: list[list[Path]] = field(default_factory=list)
@@ -76,15 +76,15 @@ class DicomGroups:
 def group_dicom(paths: Iterable[Path]) -> DicomGroups:
     """Put together the DICOM files that are denoised under one intensity mapping.
 
-    These are the files of one folder and one series of a study, but for
+    These are the files of one folder and one series of a study, except for
 
-    * files of several frames, and pictures that do not say where they lie (ultrasound, projections), which stand
-      alone;
+    * files of several frames, and pictures that do not say where they lie (ultrasound, projections), each a group of
+      its own;
     * localizers, which are one series of slices in several directions and become one group a direction;
     * series of several volumes (echoes, phases, b-values) under one number, which become one group a volume, where
       one attribute tells the volumes apart.
 
-    Files that cannot be read, or do not say what they are, stand alone, for the reader to name with their cause.
+    Files that cannot be read, or do not say what they are, are groups of their own, so that the reader reports them.
 
     Args:
         paths: files with DICOM's preamble or name.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What stored DICOM values mean: their unit, which of them are padding, which bits are none of them."""
+"""The meaning of stored DICOM values: their unit, padding, and bits that do not belong to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rescale_of(path: Path, header: Dataset, frame: int) -> tuple[float, float]:
         ``real value = slope * stored + intercept``; 1 and 0 for files that do not say.
 
     Raises:
-        FormatError: when they map all values to one, or are no numbers.
+        FormatError: when they map all values to one, or are not finite numbers.
     """
     item = functional_group(header, frame, "PixelValueTransformationSequence")
     slope, intercept = item.get("RescaleSlope"), item.get("RescaleIntercept")
@@ -86,7 +86,7 @@ def padding_mask(header: Dataset, pixels: np.ndarray) -> np.ndarray | None:
 def split_unused_bits(
     header: Dataset, pixels: np.ndarray, padding: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Part the stored values from what old files keep in the bits above them, such as overlays.
+    """Separate the stored values from the bits above them, where old files keep overlays.
 
     Args:
         header: the file's data set.
@@ -95,7 +95,7 @@ def split_unused_bits(
 
     Returns:
         The stored values (PS3.5, 8.1.1: nothing can be assumed of the bits above them), and these bits in their
-        places; None for these where values are what the whole words say, but for padding.
+        places; None when, apart from padding, the values fill whole words.
     """
     low, high = stored_limits(header)
     beyond = (pixels < low) | (pixels > high)

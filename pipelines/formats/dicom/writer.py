@@ -23,7 +23,7 @@ from .pixels import pixel_bytes
 
 __all__ = ["write_dicom"]
 
-# Made of the pixels that are replaced: a signature would no longer hold, and offsets point to what is no more.
+# They depend on the pixels that are replaced: signatures and offsets would no longer be valid.
 OF_OLD_PIXELS = (
     "DigitalSignaturesSequence",
     "MACParametersSequence",
@@ -43,7 +43,7 @@ def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> N
     ones.
 
     Args:
-        stack: what was read; its ``derivation`` says how it was denoised.
+        stack: the image that was read; its ``derivation`` says how it was denoised.
         slices: in shape and dtype of ``stack.slices``.
         outputs: one path for each of ``stack.paths``. They appear only after all of them have been written.
 
@@ -97,7 +97,7 @@ def _with_unused_bits(stack: ImageStack, path: Path, pixels: np.ndarray) -> np.n
 
 def _replace_pixels(dataset: FileDataset, pixels: np.ndarray) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
-    # Colours that were compressed or YBR are decoded pixel by pixel.
+    # Colors that were compressed or YBR are decoded pixel by pixel.
     was_rgb = not syntax.is_encapsulated and dataset.PhotometricInterpretation == "RGB"
     planar = was_rgb and dataset.get("PlanarConfiguration") == 1
     if syntax.is_encapsulated:
@@ -115,7 +115,7 @@ def _replace_pixels(dataset: FileDataset, pixels: np.ndarray) -> None:
 
 
 def _match_encoding(dataset: FileDataset) -> None:
-    """Decode elements that are not encoded as the file says they are, which could not be copied as they stand."""
+    """Decode elements whose encoding differs from the file's: their bytes cannot be copied."""
     if dataset.file_meta.TransferSyntaxUID.is_implicit_VR:
         return
     for tag in list(dataset.keys()):
@@ -144,6 +144,6 @@ def _rename(dataset: FileDataset, digest: str) -> None:
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", series, digest])
     meta = dataset.file_meta
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    # Who wrote the file, which is no longer who wrote the input.
+    # The software that wrote this file, in place of the one that wrote the input.
     meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
     meta.ImplementationVersionName = "NOISEWISE"

@@ -65,7 +65,7 @@ class TestLowDoseCTDenoising(unittest.TestCase):
             image = np.full((72, 64), 24, np.uint16)  # air, as Hounsfield units + 1024
             image[12:60, 10:54] = np.random.RandomState(index).randint(1024, 1124, (48, 44))
             Image.fromarray(image).save(os.path.join(folder, f"image_{index}.png"))
-            records += build_manifest(folder, modality="ct", source="random", licence="none", split=split, offset=1024)
+            records += build_manifest(folder, modality="ct", source="random", license="none", split=split, offset=1024)
         Manifest(records).write(self.manifest, absolute=True)
 
     def tearDown(self):

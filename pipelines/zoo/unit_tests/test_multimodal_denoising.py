@@ -62,7 +62,7 @@ class TestMultimodalDenoising(unittest.TestCase):
             os.makedirs(folder)
             image = np.random.RandomState(index).randint(0, 256, (56, 50), np.uint8)
             Image.fromarray(image).save(os.path.join(folder, f"image_{index}.png"))
-            records += build_manifest(folder, modality="mri", source="random", licence="none", split=split)
+            records += build_manifest(folder, modality="mri", source="random", license="none", split=split)
         Manifest(records).write(self.manifest, absolute=True)
 
     def tearDown(self):

@@ -110,7 +110,7 @@ def shared_subject(tmp_path) -> Manifest:
                 slice=None,
                 modality="ct",
                 source="here",
-                licence="",
+                license="",
                 subject="one",
                 split=split,
                 sha256="",

@@ -40,13 +40,21 @@ def run(*words, code: int = 0):
 
 def test_build_split_verify(folder):
     out = folder / "m.csv"
-    assert "20 images" in run("build", folder / "images", "--out", out, "--modality", "mri", "--licence", "CC0").stdout
+    assert "20 images" in run("build", folder / "images", "--out", out, "--modality", "mri", "--license", "CC0").stdout
     assert Manifest.read(out).counts() == {("mri", ""): 20}
     run("split", out, "--fractions", 0.6, 0.2, 0.2, "--seed", 3)
     assert Manifest.read(out).counts() == {("mri", "test"): 4, ("mri", "train"): 12, ("mri", "val"): 4}
     assert "no problem" in run("verify", out, "--min-size", 32).stdout
     run("split", out, "--counts", 4, 2, 2, "--out", folder / "few.csv")
     assert Manifest.read(folder / "few.csv").counts()["mri", "train"] == 4
+
+
+def test_the_earlier_name_of_the_license_option_still_works(folder):
+    out = folder / "m.csv"
+    result = run("build", folder / "images", "--out", out, "--modality", "mri", "--licence", "CC0")
+    assert "--licence is now --license" in result.stderr
+    assert {record.license for record in Manifest.read(out)} == {"CC0"}
+    assert "licence" not in run("build", "--help").stdout
 
 
 def test_verify_names_each_file_and_fails(folder):

@@ -40,8 +40,8 @@ def voxels(path: Path) -> np.ndarray:
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
 
 
-def make(path: Path, array, compress=False, spacing=None, colour=False, **metadata) -> Path:
-    image = SimpleITK.GetImageFromArray(array, isVector=colour)
+def make(path: Path, array, compress=False, spacing=None, color=False, **metadata) -> Path:
+    image = SimpleITK.GetImageFromArray(array, isVector=color)
     if image.GetDimension() == 3:
         image.SetDirection(ROTATION)
         image.SetOrigin((1, 2, 3.5))
@@ -130,9 +130,9 @@ def test_slices_are_cut_across_the_coarsest_axis(tmp_path, suffix, spacing, axis
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("shape", [(5, 6, 3), (4, 5, 6, 3)])
-def test_colour(tmp_path, suffix, shape):
+def test_color(tmp_path, suffix, shape):
     array = noise(shape, "uint8")
-    path = make(tmp_path / f"a{suffix}", array, colour=True)
+    path = make(tmp_path / f"a{suffix}", array, color=True)
     stack = read(path)
     np.testing.assert_array_equal(stack.slices, array.reshape(-1, 5, 6, 3))
     check(path)
@@ -186,8 +186,8 @@ def test_big_endian_metaimage(tmp_path, compress):
 
 
 @pytest.mark.parametrize("kind", ["RGB-color", "vector"])
-def test_kinds_of_nrrd_colours_are_kept(tmp_path, kind):
-    path = make(tmp_path / "a.nrrd", noise((5, 6, 3), "uint8"), colour=True)
+def test_kinds_of_nrrd_colors_are_kept(tmp_path, kind):
+    path = make(tmp_path / "a.nrrd", noise((5, 6, 3), "uint8"), color=True)
     path.write_bytes(path.read_bytes().replace(b"kinds: vector", f"kinds: {kind}".encode()))
     check(path)
     assert f"kinds: {kind} domain domain".encode() in (tmp_path / "out" / "a.nrrd").read_bytes()
@@ -258,10 +258,10 @@ def with_nan(path):
 
 
 def vectors(path):
-    make(path, noise((5, 6, 3), "float32"), colour=True)
+    make(path, noise((5, 6, 3), "float32"), color=True)
 
 
-def colours_last(path):
+def colors_last(path):
     text = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 6 5 3\nkinds: domain domain RGB-color\nencoding: raw\n\n"
     path.write_bytes(text.encode() + noise((3, 5, 6), "uint8").tobytes())
 
@@ -279,7 +279,7 @@ def colours_last(path):
         ("a.nrrd", with_nan, "1 of 120 values are NaN"),
         ("a.mha", vectors, "three channels"),
         ("a.nrrd", vectors, "three channels"),
-        ("a.nrrd", colours_last, "colours are not the first axis"),
+        ("a.nrrd", colors_last, "colors are not the first axis"),
         ("a.mha", changed(b"BinaryData = True", b"BinaryData = False"), "text"),
         ("a.mhd", changed(b"ElementDataFile = a.raw", b"ElementDataFile = LIST"), "several files"),
         ("a.mhd", changed(b"ElementDataFile", b"HeaderSize = 9\nElementDataFile"), "HeaderSize"),

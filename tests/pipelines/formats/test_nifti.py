@@ -116,7 +116,7 @@ def test_slices_are_cut_across_the_coarsest_axis(tmp_path, zooms, axis):
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(0, None), (1, 1000), (2, 1), (3, 0.001)])
-def test_spacing_is_in_millimetres_where_the_unit_is_known(tmp_path, unit, factor):
+def test_spacing_is_in_millimeters_where_the_unit_is_known(tmp_path, unit, factor):
     spacing = read_nifti(make(tmp_path / "a.nii", noise((7, 6, 5)), (1, 2, 4), xyzt_units=unit)).spacing
     assert spacing == (None if factor is None else pytest.approx((4 * factor, 2 * factor, factor)))
 
@@ -178,7 +178,7 @@ def test_big_endian_files_stay_so(tmp_path, dtype):
 
 @pytest.mark.parametrize("shape", [(7, 6), (7, 6, 5), (7, 6, 5, 2)])
 @pytest.mark.parametrize("axis", [None, 1])
-def test_colour(tmp_path, shape, axis):
+def test_color(tmp_path, shape, axis):
     array = noise((*shape, 3), "uint8")
     path = tmp_path / "a.nii.gz"
     nibabel.save(nibabel.Nifti1Image(array.view(RGB)[..., 0], AFFINE), path)

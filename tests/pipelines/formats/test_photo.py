@@ -37,13 +37,13 @@ def rewrite(path: Path, change=lambda slices: slices) -> Path:
     return output
 
 
-def png(path: Path, bits: int, colour_type: int, rows: bytes, chunks=(), size=(COLUMNS, ROWS)) -> Path:
+def png(path: Path, bits: int, color_type: int, rows: bytes, chunks=(), size=(COLUMNS, ROWS)) -> Path:
     """A PNG made without any library."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = struct.pack(">IIBBBBB", *size, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", *size, bits, color_type, 0, 0, 0)
     parts = [chunk(b"IHDR", header), *(chunk(*each) for each in chunks), chunk(b"IDAT", zlib.compress(rows))]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
     return path
@@ -66,10 +66,10 @@ def png_chunks(path: Path) -> dict[bytes, bytes]:
 
 
 def decode_png16(path: Path) -> np.ndarray:
-    """An independent decoder of 16-bit colour, by the standard's five filters."""
+    """An independent decoder of 16-bit color, by the standard's five filters."""
     chunks = png_chunks(path)
-    width, height, bits, colour_type = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    channels = {2: 3, 6: 4}[colour_type]
+    width, height, bits, color_type = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    channels = {2: 3, 6: 4}[color_type]
     assert bits == 16
     step, stride = 2 * channels, 2 * channels * width
     data, above, rows = zlib.decompress(chunks[b"IDAT"]), [0] * stride, []
@@ -96,14 +96,14 @@ def test_eight_bits_come_back(tmp_path, suffix, shape):
     assert rewrite(path).read_bytes() == path.read_bytes()
     output = rewrite(path, lambda _: new[None])
     seen = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(output)))
-    if suffix == ".bmp" and new.ndim == 2:  # SimpleITK gives a grey BMP three equal channels
+    if suffix == ".bmp" and new.ndim == 2:  # SimpleITK gives a gray BMP three equal channels
         new = np.stack([new] * 3, -1)
     np.testing.assert_array_equal(seen, new)
     with Image.open(output) as after, Image.open(path) as before:
         assert (after.mode, after.size, after.info) == (before.mode, before.size, before.info)
 
 
-def test_sixteen_bit_grey(tmp_path):
+def test_sixteen_bit_gray(tmp_path):
     path, array, new = tmp_path / "a.png", noise((ROWS, COLUMNS), "uint16"), noise((ROWS, COLUMNS), "uint16", 1)
     Image.fromarray(array).save(path)
     np.testing.assert_array_equal(read(path).slices[0], array)
@@ -111,10 +111,10 @@ def test_sixteen_bit_grey(tmp_path):
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(output))), new)
 
 
-@pytest.mark.parametrize(("channels", "colour_type"), [(3, 2), (4, 6)])
-def test_sixteen_bit_colour_which_pillow_cannot_read(tmp_path, channels, colour_type):
+@pytest.mark.parametrize(("channels", "color_type"), [(3, 2), (4, 6)])
+def test_sixteen_bit_color_which_pillow_cannot_read(tmp_path, channels, color_type):
     array = noise((ROWS, COLUMNS, channels), "uint16")
-    path = png(tmp_path / "a.png", 16, colour_type, png_rows(array), [(b"pHYs", b"\0\0\0\x10\0\0\0\x20\x01")])
+    path = png(tmp_path / "a.png", 16, color_type, png_rows(array), [(b"pHYs", b"\0\0\0\x10\0\0\0\x20\x01")])
     np.testing.assert_array_equal(read(path).slices, array[None, ..., :3])
     new = array.copy()
     new[..., :3] = noise((ROWS, COLUMNS, 3), "uint16", 1)
@@ -135,32 +135,32 @@ def test_transparency_is_not_touched(tmp_path, mode, channels):
 
 
 @pytest.mark.parametrize("transparency", [None, b"\0\x80"])
-def test_palettes_become_colours(tmp_path, transparency):
+def test_palettes_become_colors(tmp_path, transparency):
     image = Image.fromarray(noise((ROWS, COLUMNS, 3))).quantize(16)
     options = {} if transparency is None else {"transparency": transparency}
     image.save(tmp_path / "a.png", **options)
     image.save(tmp_path / "a.bmp")
-    colours = np.asarray(image.convert("RGB"))
+    colors = np.asarray(image.convert("RGB"))
     for name in ("a.png", "a.bmp"):
-        np.testing.assert_array_equal(read(tmp_path / name).slices[0], colours)
+        np.testing.assert_array_equal(read(tmp_path / name).slices[0], colors)
         with Image.open(rewrite(tmp_path / name)) as after:
             assert after.mode == ("RGBA" if transparency and name == "a.png" else "RGB")
-            np.testing.assert_array_equal(np.asarray(after.convert("RGB")), colours)
+            np.testing.assert_array_equal(np.asarray(after.convert("RGB")), colors)
         if name == "a.png":
             assert not {b"PLTE", b"tRNS"} & set(png_chunks(tmp_path / "out" / name))
         (tmp_path / "out" / name).unlink()
 
 
-@pytest.mark.parametrize(("shape", "colour_type"), [((ROWS, COLUMNS), 0), ((ROWS, COLUMNS, 3), 2)])
-def test_a_transparent_level_becomes_an_alpha_channel(tmp_path, shape, colour_type):
-    """What a level or colour marks would not be marked any more when it changes."""
+@pytest.mark.parametrize(("shape", "color_type"), [((ROWS, COLUMNS), 0), ((ROWS, COLUMNS, 3), 2)])
+def test_a_transparent_level_becomes_an_alpha_channel(tmp_path, shape, color_type):
+    """What a level or color marks would not be marked any more when it changes."""
     array = noise(shape)
     key = b"".join(int(value).to_bytes(2) for value in np.ravel(array[3, 4]))
-    path = png(tmp_path / "a.png", 8, colour_type, png_rows(array), [(b"tRNS", key)])
+    path = png(tmp_path / "a.png", 8, color_type, png_rows(array), [(b"tRNS", key)])
     np.testing.assert_array_equal(read(path).slices[0], array)
     marked = (array == array[3, 4]).reshape(ROWS, COLUMNS, -1).all(-1)
     with Image.open(rewrite(path, lambda slices: slices // 2)) as after:
-        assert after.mode == ("LA" if colour_type == 0 else "RGBA")
+        assert after.mode == ("LA" if color_type == 0 else "RGBA")
         pixels = np.asarray(after)
     np.testing.assert_array_equal(pixels[..., -1], np.where(marked, 0, 255))
     np.testing.assert_array_equal(pixels[..., :-1].reshape(shape), array // 2)
@@ -172,7 +172,7 @@ def test_blank_images_are_not_taken_for_damaged_ones(tmp_path):
         assert read(tmp_path / name).slices.shape == (1, *size)
 
 
-def test_grey_of_few_bits_is_expanded(tmp_path):
+def test_gray_of_few_bits_is_expanded(tmp_path):
     levels = np.arange(16, dtype=np.uint8).reshape(4, 4)
     rows = b"".join(b"\0" + bytes([row[0] << 4 | row[1], row[2] << 4 | row[3]]) for row in levels)
     path = png(tmp_path / "a.png", 4, 0, rows, size=(4, 4))
@@ -208,7 +208,7 @@ def test_all_that_a_png_says_is_kept(tmp_path):
     ],
 )
 def test_a_jpeg_keeps_its_tables_and_sampling(tmp_path, options):
-    # Smooth, so that chroma subsampling and quantisation hardly matter.
+    # Smooth, so that chroma subsampling and quantization hardly matter.
     y, x = np.mgrid[:40, :56]
     array = np.stack([x * 4, y * 5, 250 - x * 2], -1).astype(np.uint8)
     path = tmp_path / "a.jpg"
@@ -221,7 +221,7 @@ def test_a_jpeg_keeps_its_tables_and_sampling(tmp_path, options):
         assert np.abs(difference).mean() < 6
 
 
-def test_a_grey_jpeg_stays_grey(tmp_path):
+def test_a_gray_jpeg_stays_gray(tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(noise((ROWS, COLUMNS))).save(path, quality=100)
     assert read(path).slices.shape == (1, ROWS, COLUMNS)
@@ -253,7 +253,7 @@ def deep_with_key(path):
     png(path, 16, 0, png_rows(noise((ROWS, COLUMNS), "uint16")), [(b"tRNS", b"\0\1")])
 
 
-def deep_grey_alpha(path):
+def deep_gray_alpha(path):
     png(path, 16, 4, png_rows(noise((ROWS, COLUMNS, 2), "uint16")))
 
 
@@ -285,7 +285,7 @@ def cut(path):
         ("a.bmp", one_bit, "1-bit"),
         ("a.png", animated, "animated"),
         ("a.png", deep_with_key, "transparent level"),
-        ("a.png", deep_grey_alpha, "transparency"),
+        ("a.png", deep_gray_alpha, "transparency"),
         ("a.png", bomb, "damaged"),
         ("a.jpg", cmyk, "CMYK"),
         ("a.jpg", several, "several pictures"),

@@ -61,8 +61,8 @@ def test_every_suffix_is_read_and_written(tmp_path, suffix, upper):
     ("content", "cause"),
     [
         (b"", r"the file is empty \(0 bytes\)"),
-        (b"This is a letter to somebody, no image. " * 20, "is no "),
-        (bytes(range(256)) * 20, "is no "),
+        (b"This is a letter to somebody, not an image. " * 20, "is not an? "),
+        (bytes(range(256)) * 20, "is not an? "),
     ],
 )
 def test_files_that_are_none_of_their_kind(tmp_path, suffix, content, cause, capfd):
@@ -83,7 +83,7 @@ def test_files_that_are_none(tmp_path, suffix):
     with pytest.raises(FormatError, match="is a folder"):
         read_stack(tmp_path / f"folder{suffix}")
     os.mkfifo(tmp_path / f"pipe{suffix}")
-    with pytest.raises(FormatError, match="no regular file"):
+    with pytest.raises(FormatError, match="is not a regular file"):
         read_stack(tmp_path / f"pipe{suffix}")
 
 
@@ -153,12 +153,12 @@ def test_memory_that_does_not_suffice(tmp_path):
         raise MemoryError
 
 
-@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_cut_volumes_are_put_together_again(colour, axis):
-    shape = (2, 3, 4, 5, 3)[: 5 if colour else 4]
+def test_cut_volumes_are_put_together_again(color, axis):
+    shape = (2, 3, 4, 5, 3)[: 5 if color else 4]
     array = np.arange(np.prod(shape)).reshape(shape)
-    slices = volume.slices_of(array, axis, colour)
+    slices = volume.slices_of(array, axis, color)
     assert len(slices) == 2 * shape[3 - axis]
     np.testing.assert_array_equal(volume.volume_of(slices, shape, axis), array)
 

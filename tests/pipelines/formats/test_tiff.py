@@ -95,7 +95,7 @@ def test_predictors(tmp_path, dtype, byteorder, layout):
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("compression", ["none", "zlib"])
 @pytest.mark.parametrize("pages", [1, 3])
-def test_colour(tmp_path, bigtiff, compression, pages):
+def test_color(tmp_path, bigtiff, compression, pages):
     array = noise((pages, ROWS, COLUMNS, 3), "uint8")
     check(make(tmp_path / "a.tif", array, "rgb", bigtiff=bigtiff, compression=compression), array)
 
@@ -106,8 +106,8 @@ def test_colour(tmp_path, bigtiff, compression, pages):
 def test_planes(tmp_path, compression, layout, channels):
     array = noise((channels, ROWS, COLUMNS))
     path = make(tmp_path / "a.tif", array, "rgb", planarconfig="separate", compression=compression, **layout)
-    colours = np.moveaxis(array[:3], 0, -1)
-    np.testing.assert_array_equal(read_tiff(path).slices, colours[None])
+    colors = np.moveaxis(array[:3], 0, -1)
+    np.testing.assert_array_equal(read_tiff(path).slices, colors[None])
     assert rewrite(path).read_bytes() == path.read_bytes()
     after = tifffile.imread(rewrite(path, lambda slices: slices + 7))
     np.testing.assert_array_equal(after[:3], array[:3] + 7)
@@ -128,7 +128,7 @@ def test_transparency_is_not_touched(tmp_path, photometric, channels, compressio
     np.testing.assert_array_equal(after[..., count:], array[..., count:])
 
 
-def test_inverted_grey_is_told_and_kept(tmp_path):
+def test_inverted_gray_is_told_and_kept(tmp_path):
     path = make(tmp_path / "a.tif", noise((ROWS, COLUMNS)), "miniswhite", extratags=[(274, "H", 1, 3, True)])
     stack = read_tiff(path)
     assert stack.inverted
@@ -197,9 +197,9 @@ def test_files_that_pillow_wrote_and_reads(tmp_path, compression, shape):
     assert rewrite(path).read_bytes() == path.read_bytes()
     with Image.open(rewrite(path, lambda slices: 255 - slices)) as after, Image.open(path) as before:
         assert (after.mode, after.info) == (before.mode, before.info)
-        colours = 3 if len(shape) == 3 else COLUMNS
+        colors = 3 if len(shape) == 3 else COLUMNS
         expected = array.copy()
-        expected[..., :colours] = 255 - expected[..., :colours]
+        expected[..., :colors] = 255 - expected[..., :colors]
         np.testing.assert_array_equal(np.asarray(after), expected)
 
 

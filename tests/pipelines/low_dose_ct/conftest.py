@@ -60,7 +60,7 @@ def pairs(tmp_path) -> Path:
                     slice=None,
                     modality="ct",
                     source="phantom",
-                    licence="CC0-1.0",
+                    license="CC0-1.0",
                     subject=subject,
                     split="",
                     sha256=file_digest(paths[1]),

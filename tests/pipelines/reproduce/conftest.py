@@ -108,7 +108,7 @@ def manifest(tmp_path_factory) -> Path:
             root / f"{modality}_{split}.csv",
             modality=modality,
             source="made up",
-            licence="none",
+            license="none",
             split=split,
         )
         records += list(part)

@@ -17,7 +17,7 @@ from noisewise.networks import TwoStageDenoiser
 from noisewise.pipelines.bundle.inferer import DenoisingInferer
 from noisewise.pipelines.tracking import ExperimentTracker, TrackedRun
 from noisewise.pipelines.training import DenoisingEvaluator, TwoStageTrainer
-from noisewise.transforms import ToGreyLevelsd
+from noisewise.transforms import ToGrayLevelsd
 
 PATIENT = "DOE-JANE-19600101"
 
@@ -84,7 +84,7 @@ def training(items, tmp_path):
             val_data_loader=DataLoader(Dataset(items), batch_size=2),
             network=network,
             inferer=DenoisingInferer(),
-            postprocessing=ToGreyLevelsd(["image", "label", "pred"]),
+            postprocessing=ToGrayLevelsd(["image", "label", "pred"]),
             key_val_metric={"psnr": PeakSignalToNoiseRatio(255, output_transform=pick)},
             additional_metrics={"val_mse": MeanSquaredError(output_transform=pick)},
         )

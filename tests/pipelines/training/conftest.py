@@ -49,7 +49,7 @@ def manifest(tmp_path_factory) -> Path:
     records = []
     for split in ("train", "val"):
         part = build_manifest(
-            root / split, root / f"{split}.csv", modality="mri", source="made up", licence="none", split=split
+            root / split, root / f"{split}.csv", modality="mri", source="made up", license="none", split=split
         )
         records += list(part)
     type(part)(records).write(path)

@@ -149,7 +149,7 @@ def test_pairs_of_noisy_and_clean_images(tiny, tmp_path):
     records = []
     for split in ("train", "val"):
         part = build_manifest(
-            tmp_path / split, tmp_path / f"{split}.csv", modality="mri", source="s", licence="none", split=split
+            tmp_path / split, tmp_path / f"{split}.csv", modality="mri", source="s", license="none", split=split
         )
         records += [
             dataclasses.replace(r, target=str(tmp_path / "clean" / split / f"{Path(r.path).parent.name}.png"))

@@ -154,7 +154,7 @@ def enhanced(path):
 
 # What is set (None takes an element away), and what the message says.
 REFUSED = {
-    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "numbers of colours in a palette"),
+    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "numbers of colors in a palette"),
     "photometric": ({"PhotometricInterpretation": "HSV"}, "pixels are HSV"),
     "samples": ({"SamplesPerPixel": 3, "PhotometricInterpretation": "MONOCHROME2"}, "of 3 samples"),
     "lut": ({"ModalityLUTSequence": [Dataset()]}, "Modality LUT"),
@@ -169,7 +169,7 @@ REFUSED = {
     "float": ({"PixelData": None, "FloatPixelData": b"\0" * 432, "BitsAllocated": 32}, "floating point"),
     "no size": ({"Rows": None, "PixelData": b""}, "does not say its Rows"),
     "no sign": ({"PixelRepresentation": None, "PixelData": b"\0" * 216}, "does not say its"),
-    "segmentation": ({"SOPClassUID": SegmentationStorage}, "is no image but Segmentation"),
+    "segmentation": ({"SOPClassUID": SegmentationStorage}, "is not an image but Segmentation"),
     "tiles": ({"TotalPixelMatrixColumns": 100}, "whole-slide"),
     "concatenation": ({"ConcatenationUID": "1.2"}, "concatenation"),
     "no name": ({"SOPInstanceUID": ""}, "SOP Instance UID"),
@@ -200,7 +200,7 @@ def test_what_is_refused_and_why(tmp_path, dicom_slice, name):
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("test-SR.dcm", "is no image but Comprehensive SR"),
+        ("test-SR.dcm", "is not an image but Comprehensive SR"),
         ("DICOMDIR", "DICOMDIR"),
         ("rtdose.dcm", "RT Dose"),
         ("MR_truncated.dcm", "is truncated"),
@@ -219,7 +219,7 @@ def test_files_of_others_that_are_refused(name, cause):
 def test_truncated_files_are_never_taken_for_whole_ones(tmp_path, name, share):
     with open(get_testdata_file(name), "rb") as file:
         content = file.read()
-    # Some end in padding that is no pixels.
+    # Some end in padding, which is not pixels.
     end = content.rfind(bytes.fromhex("fcfffcff"))
     (tmp_path / "a.dcm").write_bytes(content[: int(share * (end if end > 0 else len(content)))])
     with pytest.raises(FormatError, match=r"a\.dcm: "):

@@ -42,12 +42,12 @@ def test_files_that_are_no_images_are_named_with_the_reason(tmp_path, dicom_slic
     # What is damaged stands alone: the reader says what is wrong with it.
     assert names(groups) == ["a", "empty", "noise"]
     assert {path.name: cause for path, cause in groups.no_images.items()} == {
-        "test-SR.dcm": "is no image but Comprehensive SR.",
+        "test-SR.dcm": "is not an image but Comprehensive SR.",
         "DICOMDIR": "is a DICOMDIR, an index of other files.",
-        "rtplan.dcm": "is no image but RT Plan.",
-        "liver_1frame.dcm": "is no image but Segmentation.",
+        "rtplan.dcm": "is not an image but RT Plan.",
+        "liver_1frame.dcm": "is not an image but Segmentation.",
     }
-    with pytest.raises(FormatError, match=r"noise\.dcm: is no DICOM image, or was cut off"):
+    with pytest.raises(FormatError, match=r"noise\.dcm: is not a DICOM image, or was cut off"):
         read_dicom([tmp_path / "noise.dcm"])
 
 

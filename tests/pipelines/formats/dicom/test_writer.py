@@ -25,7 +25,7 @@ from noisewise.pipelines.formats.stack import Derivation, FormatError
 DERIVATION = Derivation("two_stage", "0123456789abcdef" * 4, 0.5, (-1024.0, 3071.0), "float32")
 # Of the files that come with pydicom, those of more pixels would take seconds each.
 LARGEST = 2**18
-# GDCM, which SimpleITK reads DICOM with, misreads deep colour in RLE (but not the same pixels without compression),
+# GDCM, which SimpleITK reads DICOM with, misreads deep color in RLE (but not the same pixels without compression),
 # and takes ten seconds for a file that is encoded otherwise than it says.
 MISREAD = ("SC_rgb_rle_16bit", "SC_rgb_rle_32bit", "SC_rgb_jpeg.dcm")
 CHANGED = {
@@ -204,7 +204,7 @@ def test_extremes_are_those_of_the_new_pixels(tmp_path, dicom_slice):
 
 
 @pytest.mark.parametrize("planar", [0, 1])
-def test_colours_keep_their_planar_configuration(tmp_path, planar):
+def test_colors_keep_their_planar_configuration(tmp_path, planar):
     source = Path(get_testdata_file("color-pl.dcm" if planar else "color-px.dcm"))
     (output,) = rewrite([source], tmp_path, lambda slices: slices[..., ::-1].copy())
     before, after = pydicom.dcmread(source), pydicom.dcmread(output)
