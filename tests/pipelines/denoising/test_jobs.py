@@ -15,11 +15,11 @@ import tifffile
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from noisewise.pipelines.denoising import jobs
+from noisewise.pipelines.denoising import jobs, noise_map
 from noisewise.pipelines.denoising.jobs import read_source, run_job
 from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
-from noisewise.pipelines.formats import FormatError
+from noisewise.pipelines.formats import FormatError, dicom
 
 pytestmark = pytest.mark.usefixtures("halving")
 
@@ -294,7 +294,7 @@ def full_disk(*_):
 
 def test_a_failure_removes_files_that_were_written_before_it(tmp_path, monkeypatch):
     folder = series(tmp_path / "in")
-    monkeypatch.setattr(jobs, "write_noise_map", full_disk)
+    monkeypatch.setattr(noise_map, "write_noise_map", full_disk)
     with pytest.raises(OSError, match="No space left"):
         through(folder, tmp_path / "out", noise_map=True)
     assert not list((tmp_path / "out").iterdir())
@@ -304,14 +304,14 @@ def test_a_failure_keeps_files_that_existed_before(tmp_path, monkeypatch):
     folder, out = series(tmp_path / "in"), tmp_path / "out"
     out.mkdir()
     (out / "0.dcm").write_bytes(b"old")
-    before = jobs.read_dicom
+    before = dicom.read_dicom
 
     def read(*arguments):
         stack = before(*arguments)
         stack.write = full_disk
         return stack
 
-    monkeypatch.setattr(jobs, "read_dicom", read)
+    monkeypatch.setattr(dicom, "read_dicom", read)
     with pytest.raises(OSError, match="No space left"):
         through(folder, out)
     assert [path.read_bytes() for path in out.iterdir()] == [b"old"]
