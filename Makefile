@@ -1,11 +1,15 @@
+# make install    create the environment in .venv
 # make train      install, then train, evaluate and draw on the images that come inside Python packages
 # make test       install, then run the core tests (about ten minutes, no root)
-# make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
 # make test-all   make test, the BM3D reference and the integrations; a test that lacks its tool fails (8 GB in all)
+# make test-integrations  MONAI Label, MONAI Deploy and the model zoo, each in its own environment
+# make lint       install, then check the code with ruff
+# make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
+# make deploy-env create the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
 # make mlflow-demo  several short trainings in one MLflow store, its pages on 127.0.0.1:5000
 # make zoo        self-contained copies of the bundles for MONAI's model zoo, checked without noisewise (build/zoo)
-# make deploy-env the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
-# make test-integrations         MONAI Label, MONAI Deploy and the model zoo, each in its own environment
+# make clean      remove all environments and builds
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
 DEPLOY_VENV ?= .venv-deploy
@@ -17,6 +21,10 @@ LABEL_VENV ?= .venv-label
 LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
 # Each target is declared phony beside its rule: one that lost its rule is an error, not nothing to do.
+.PHONY: help
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
 .PHONY: install
 install: $(INSTALLED)
 
@@ -66,7 +74,7 @@ test-all: export PYTEST_ADDOPTS ?= --no-skips
 .PHONY: test-all
 test-all: test test-bm3d test-integrations
 
-# BM3D's licence is non-commercial: it is kept out of the environment that the rest is tested in.
+# BM3D's license is non-commercial: it is kept out of the environment that the rest is tested in.
 .PHONY: test-bm3d
 test-bm3d: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(EXTRAS) bm3d bm4d PyWavelets
@@ -97,9 +105,15 @@ $(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
 	$(LABEL_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+# Before the environment is installed, which takes minutes.
+ifneq ($(filter label,$(MAKECMDGOALS)),)
+ifeq ($(strip $(STUDIES)),)
+$(error name the folder of the images: make label STUDIES=folder)
+endif
+endif
+
 .PHONY: label
 label: $(LABEL_INSTALLED)
-	@test -n '$(STUDIES)' || { echo 'name the folder of the images: make label STUDIES=folder'; exit 2; }
 	$(LABEL_VENV)/bin/python -m noisewise.pipelines.monai_label.serve '$(STUDIES)'
 
 .PHONY: test-label

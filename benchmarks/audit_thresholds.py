@@ -34,10 +34,11 @@ from scipy import ndimage
 from noisewise.data_manifest import Manifest, build_embedded
 from noisewise.pipelines.audit.picture import audit_picture
 from noisewise.pipelines.audit.residual import audit_residual
-from noisewise.pipelines.denoising import Denoiser, Removed
+from noisewise.pipelines.denoising import Denoiser, RemovedPart
 from noisewise.pipelines.denoising.models import CT_MODEL, DEFAULT_MODEL
 from noisewise.transforms import PHOTONS_PER_MA, LoadMedicalImaged, LowDoseCT, MultiPatternNoise
-from noisewise.transforms.intensity import CT_RANGE, ScaleToUnitRanged
+from noisewise.transforms.intensity import CT_RANGE
+from noisewise.transforms.intensity_dictionary import ScaleToUnitRanged
 
 CONDITIONS = [(pattern, sigma) for pattern in ("gaussian", "speckle") for sigma in (5, 10, 25, 50)]
 DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 0.5, 0.75)]
@@ -114,7 +115,7 @@ def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np
         noisy = np.ascontiguousarray(np.moveaxis(noisy, 1, -1) if clean.shape[0] == 3 else noisy[:, 0])
         removed = np.empty_like(noisy)
 
-        def keep(part: Removed, target: np.ndarray = removed) -> None:
+        def keep(part: RemovedPart, target: np.ndarray = removed) -> None:
             target[(part.index, *part.core)] = part.values
 
         denoiser.denoise_slices(noisy, (0.0, 1.0), on_removed=keep)

@@ -44,15 +44,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisewise.networks import ResidualDenseBlock, fast_inference_network
 from noisewise.pipelines.bundle.precision import has_native_bfloat16
-from noisewise.pipelines.denoising.denoiser import Denoiser
+from noisewise.pipelines.denoising.denoiser import Denoiser, get_denoiser
 from noisewise.pipelines.denoising.models import load_model
 from noisewise.pipelines.denoising.run import denoise_found
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE
 from noisewise.pipelines.engines.load import load_engine
-from noisewise.pipelines.engines.torch_engine import grey_network
+from noisewise.pipelines.engines.torch_engine import gray_network
 
 Run = Callable[[np.ndarray], np.ndarray]
 ENGINES = ("torch", "openvino", "onnxruntime")
@@ -84,7 +84,7 @@ def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple
     """Load an engine, optionally with the plain graph, or compiled for one shape as for a long series."""
     engine = load_engine(network, name, "float32", "cpu")
     if plain:
-        engine.networks = {3: as_written(network), 1: as_written(grey_network(network))}
+        engine.networks = {3: as_written(network), 1: as_written(gray_network(network))}
     if shape is not None:
         engine._last_shape, engine._calls_alike = shape, MOST_CALLS_ALIKE
     return engine
@@ -92,7 +92,7 @@ def engine_with(name: str, network: nn.Module, plain: bool = False, shape: tuple
 
 def rows(network: nn.Module, shape: tuple[int, ...], compiled: bool) -> dict[str, Callable[[], Run]]:
     """Return functions by name that prepare each measured row; they raise ``EngineError`` if it cannot run here."""
-    folded = network if shape[1] == 3 else grey_network(network)
+    folded = network if shape[1] == 3 else gray_network(network)
     fast = fast_inference_network(folded)
 
     def bfloat16(name: str) -> Run:
@@ -167,7 +167,7 @@ def compare(
     median = {key: statistics.median(each[1:]) for key, each in times.items()}
     peak = {dtype: max(2 * key[1] ** 3 / median[key] for key in products if key[0] is dtype) for dtype in dtypes}
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        as_written(network if channels == 3 else grey_network(network))(torch.from_numpy(images))
+        as_written(network if channels == 3 else gray_network(network))(torch.from_numpy(images))
     work = counter.get_total_flops()
 
     print(f"\n{height} x {width} x {channels}: {work / 1e9:.1f} GFLOP; matrix products reach "
@@ -231,8 +231,8 @@ def denoise_series(count: int, engine: str, threads: int) -> None:
     """Denoise a DICOM series from files to files, and print the whole time and that of the network alone."""
     with TemporaryDirectory() as folder:
         write_series(Path(folder, "in"), count)
-        options = DenoisingOptions(engine=engine, precision="float32", device="cpu")
-        denoiser = options.denoiser("ct")
+        settings = DenoisingSettings(engine=engine, precision="float32", device="cpu")
+        denoiser = get_denoiser(settings, "ct")
         run, inside = denoiser.engine(), []
         run(np.zeros((1, 1, 512, 512), np.float32))
 
@@ -245,7 +245,7 @@ def denoise_series(count: int, engine: str, threads: int) -> None:
         timed.name, timed.precision, timed.bytes_per_pixel = run.name, run.precision, run.bytes_per_pixel
         denoiser._engines["float32"] = timed
         begin = time.perf_counter()
-        (outcome,) = denoise_found(find_sources(Path(folder, "in"), Path(folder, "out")), options)
+        (outcome,) = denoise_found(find_sources(Path(folder, "in"), Path(folder, "out")), settings)
         took = time.perf_counter() - begin
         assert outcome.state == "done", outcome.failures
     print(f"DICOM series of {count} slices of 512 x 512, engine {run.name}, {threads} threads: {took:.1f} s from "

@@ -1,14 +1,17 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checksums of images, for finding corrupt and duplicate files."""
+"""Checksums: of images, for finding corrupt and duplicate files, and of settings."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["file_digest"]
+__all__ = ["file_digest", "settings_digest"]
 
 
 def file_digest(path: str | os.PathLike) -> str:
@@ -29,3 +32,15 @@ def file_digest(path: str | os.PathLike) -> str:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """SHA-256 of settings, equal for equal ones.
+
+    Args:
+        settings: values that JSON can hold; the order of keys does not matter.
+
+    Returns:
+        64 lower-case hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

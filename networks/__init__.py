@@ -2,48 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Denoising networks. They are independent of data, training and files."""
 
-from .cae import ConvolutionalAutoencoder
-from .dae import DAE
-from .dncnn import DnCNN, MCDnCNN
-from .fast_inference import fast_inference_network
-from .grayscale import GrayscaleDenoiser, fold_to_grayscale
-from .mid_dran import MIDDRAN, DynamicConvolution, NoiseGate
-from .mmd import MMD
-from .nen import NoiseEstimationNetwork
-from .noise_attention import NoiseAttentionBlock
-from .red_cnn import REDCNN
-from .rescnn import ResCNN
-from .residual_denoiser import ResidualDenoiser
-from .residual_dense import GatedDenseTrunk, ResidualDenseBlock, ResidualInResidualDenseBlock
-from .residual_unet import PlainResidualBlock, ResidualUNet
-from .restormer import RestormerDenoiser
-from .rn import ReconstructionNetwork
-from .two_stage import TwoStageDenoiser, TwoStageWithoutAttention
+import lazy_loader
 
-__all__ = [
-    "ConvolutionalAutoencoder",
-    "DAE",
-    "DnCNN",
-    "DynamicConvolution",
-    "GatedDenseTrunk",
-    "GrayscaleDenoiser",
-    "MCDnCNN",
-    "MIDDRAN",
-    "MMD",
-    "NoiseAttentionBlock",
-    "NoiseEstimationNetwork",
-    "NoiseGate",
-    "REDCNN",
-    "PlainResidualBlock",
-    "ReconstructionNetwork",
-    "ResCNN",
-    "ResidualDenoiser",
-    "ResidualDenseBlock",
-    "ResidualInResidualDenseBlock",
-    "ResidualUNet",
-    "RestormerDenoiser",
-    "TwoStageDenoiser",
-    "TwoStageWithoutAttention",
-    "fast_inference_network",
-    "fold_to_grayscale",
-]
+# What the package exports is listed in __init__.pyi, and each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

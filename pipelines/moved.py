@@ -1,18 +1,19 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Earlier names of modules that configs and documents name: importing one gives the module under its new name."""
+"""Earlier names: importing a module or a name of it gives the one with the new name, with a warning."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-__all__ = ["MOVED"]
+__all__ = ["MOVED", "renamed"]
 
 MOVED = {
     "conditions": "evaluation.conditions",
@@ -42,9 +43,30 @@ class _MovedModules(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         old, new = module.__name__, self.names[module.__name__]
         warnings.warn(f"{old} is now {new}; the old name will be removed.", DeprecationWarning, stacklevel=2)
-        # Python takes what stands here after a module was loaded: both names mean the same module.
+        # After loading a module, Python takes the entry of this dictionary: both names give the same module.
         sys.modules[old] = import_module(new)
 
 
-# The last finder: asked only for what is nowhere else.
+# The last finder is asked only for modules that no other finder knows.
 sys.meta_path.append(_MovedModules(__package__, MOVED))
+
+
+def renamed(module: str, **names: str) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` that finds names by their earlier spelling, with a :class:`DeprecationWarning`.
+
+    Args:
+        module: the module's ``__name__``.
+        names: new names by old ones.
+
+    Returns:
+        The function, to be assigned to ``__getattr__`` at the top level of the module.
+    """
+
+    def getattr_(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        message = f"{name} is now {names[name]}; the old name will be removed."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], names[name])
+
+    return getattr_

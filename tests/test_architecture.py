@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "noisewise"
 PIPELINES = f"{PACKAGE}.pipelines"
-# Folders that hold packages of others, or copies of this one.
+# Folders that hold other packages, or copies of this one.
 ELSEWHERE = {"build", "dist", "runs", "tests", "benchmarks", "docs"}
 
 
@@ -49,12 +49,14 @@ def read_sources() -> dict[str, Source]:
         for path in folder.glob("*.py"):
             is_package = path.name == "__init__.py"
             name = package if is_package else f"{package}.{path.stem}"
-            sources[name] = Source(path.read_text(encoding="utf-8"), is_package)
+            # A lazy package lists in __init__.pyi what it imports on first use.
+            listed = path.with_suffix(".pyi") if is_package and path.with_suffix(".pyi").exists() else path
+            sources[name] = Source(listed.read_text(encoding="utf-8"), is_package)
     return sources
 
 
 def targets(name: str, source: Source) -> Iterator[tuple[str, str]]:
-    """The names that a file imports, wherever in it, as (module, name); ``import a.b`` has an empty second part."""
+    """The names that a file imports anywhere, as (module, name); the second part of ``import a.b`` is empty."""
     for node in ast.walk(ast.parse(source.text)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
@@ -66,7 +68,7 @@ def targets(name: str, source: Source) -> Iterator[tuple[str, str]]:
 
 
 def import_graph(sources: Mapping[str, Source]) -> dict[str, set[str]]:
-    """For each file the files of the package that its imports run.
+    """For each file, the files of the package that its imports run.
 
     ``from .a import b`` runs ``a``, and ``a.b`` where that is a file. The ``__init__.py`` of every package on the way
     counts as well, but for those that the importing file lies in: they are running already. Nor does the top level

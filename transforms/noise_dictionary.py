@@ -65,7 +65,7 @@ class RandMultiPatternNoised(RandomizableTransform, MapTransform):
         residual_key: the key that gets the residual: noisy minus clean, after clipping if that is on.
         record_key: the key that gets the record, a dictionary that :class:`MultiPatternNoised` replays.
         grayscale_key: the key that tells whether the image is gray
-            (:class:`~noisewise.transforms.intensity.RepeatGrayscaled` writes it); without it, channels are compared.
+            (:class:`~noisewise.transforms.RepeatGrayscaled` writes it); without it, channels are compared.
 
     Raises:
         ValueError: when an argument is not one of its choices or out of range.

@@ -19,7 +19,7 @@ __all__ = ["audit_picture"]
 
 CELL_INCHES = 3.0
 SHOWN_STDS = 3.0
-# Grey values are shown between these percentiles, so that single bright pixels do not darken all the rest.
+# Gray values are shown between these percentiles, so that a few bright pixels do not darken the rest.
 WINDOW_PERCENTILES = (0.5, 99.5)
 
 
@@ -33,16 +33,16 @@ def audit_picture(
     frozen: np.ndarray | None = None,
     dots_per_inch: int = 100,
 ) -> Path:
-    """Draw noisy, denoised, removed, and where more was removed than noise explains; the numbers stand below.
+    """Draw the noisy and the denoised image, the removed noise and its significance, with the audit's numbers below.
 
     Args:
-        path: the PNG to write, atomically; missing folders are made.
+        path: the PNG, written atomically; missing folders are created.
         noisy: ``(H, W)`` or ``(H, W, 3)``.
-        denoised: of the same shape; drawn in the grey scale of ``noisy``.
-        removed: noisy minus denoised; drawn symmetrically about 0, colour as the mean of its channels.
-        audit: what :func:`~noisewise.pipelines.audit.residual.audit_residual` says of them.
-        title: stands above; nothing else in the picture names the image.
-        frozen: ``(H, W)``, pixels that were left out.
+        denoised: array of the same shape, drawn in the gray scale of ``noisy``.
+        removed: noisy minus denoised, drawn symmetrically about 0; color as the mean of its channels.
+        audit: their audit, from :func:`~noisewise.pipelines.audit.residual.audit_residual`.
+        title: title of the picture; nothing else in it names the image.
+        frozen: ``(H, W)``, pixels that the audit left out.
         dots_per_inch: resolution.
 
     Returns:
@@ -57,8 +57,8 @@ def audit_picture(
         axis.imshow(np.clip((image - low) / (high - low), 0, 1), cmap="gray", vmin=0, vmax=1)
         axis.set_title(name, fontsize=9)
     limit = SHOWN_STDS * audit.std or 1.0
-    grey = removed.mean(-1) if removed.ndim == 3 else removed
-    axes[2].imshow(grey, cmap="gray", vmin=-limit, vmax=limit)
+    gray = removed.mean(-1) if removed.ndim == 3 else removed
+    axes[2].imshow(gray, cmap="gray", vmin=-limit, vmax=limit)
     axes[2].set_title(f"removed, -{limit:.3g} to {limit:.3g} {audit.unit}".rstrip(), fontsize=9)
     shown = axes[3].imshow(significance_map(noisy, removed, frozen), cmap="coolwarm", vmin=-2, vmax=2)
     axes[3].set_title("significance (circles: beyond the limit)", fontsize=9)

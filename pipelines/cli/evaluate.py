@@ -5,26 +5,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ...transforms import PATTERNS, PROTOCOLS
-from ..bundle.config import network_from_config
-from ..evaluation import SCORES, EvaluationSettings, ScoreTable, summarize
-from ..evaluation.run import run_evaluation
-from .console import user_errors
+from .console import say, user_errors
+from .options import DeviceOption, ImagesOption, NoiseSeedOption, SplitOption
+
+if TYPE_CHECKING:
+    from ..evaluation import ScoreTable
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
     manifest: Annotated[Path | None, typer.Option(help="Manifest of the images; the embedded set by default.")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: SplitOption = "test",
     modality: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many images of each modality.", min=1)] = None,
+    limit: ImagesOption = None,
     crop: Annotated[int | None, typer.Option(help="Score center crops of this many pixels a side.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights; the bundle's by default.")] = None,
     config: Annotated[
@@ -44,19 +44,23 @@ def evaluate(
         ),
     ] = False,
     nlm: Annotated[bool, typer.Option(help="Whether to score non-local means as well.")] = False,
-    protocol: Annotated[str, typer.Option(help=f"Noise protocol: {', '.join(PROTOCOLS)}.")] = "physical",
+    protocol: Annotated[str, typer.Option(help="Noise protocol: physical, published, author_code.")] = "physical",
     patterns: Annotated[
-        str, typer.Option(help=f"Noise patterns, separated by commas: {', '.join(PATTERNS)}.")
+        str,
+        typer.Option(
+            help="Noise patterns, separated by commas: gaussian, speckle, rician, poisson, salt_and_pepper, "
+            "quantization, correlated."
+        ),
     ] = "gaussian,speckle",
     stds: Annotated[str, typer.Option(help="Standard deviations on the 0..255 scale.")] = "10,25,50,75",
-    seed: Annotated[int, typer.Option(help="Base seed of the noise.", min=0)] = 0,
+    seed: NoiseSeedOption = 0,
     output: Annotated[Path, typer.Option(help="Folder of the tables; existing scores are kept and completed.")] = Path(
         "runs/evaluate"
     ),
     picture: Annotated[bool, typer.Option(help="Whether to draw examples to picture.png.")] = True,
     zoom: Annotated[int | None, typer.Option(help="Draw only a center square of this many pixels.", min=1)] = None,
     track: Annotated[bool, typer.Option(help="Whether to log the results as an MLflow run.")] = True,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Score denoisers over modality, noise pattern and standard deviation; write tables and a picture.
 
@@ -75,6 +79,11 @@ def evaluate(
         **({} if picture else {"picture": None}),
     }
     with user_errors():
+        # Late, as in all commands: PyTorch and MONAI take seconds to import, and help needs neither.
+        from ..bundle.config import network_from_config
+        from ..evaluation import EvaluationSettings
+        from ..evaluation.run import run_evaluation
+
         settings = EvaluationSettings(
             split=split,
             modalities=tuple(modality) if modality else None,
@@ -90,10 +99,9 @@ def evaluate(
             overrides["network_def"] = network_from_config(config)
             overrides["method"] = (name or type(overrides["network_def"]).__name__) if network else None
         table = run_evaluation(settings.overrides() | overrides)
-    console = Console()
-    console.print(_rich_table(table))
+    Console().print(_rich_table(table))
     for file in ("scores.csv", "summary.csv", "summary.md", *(["picture.png"] if picture else [])):
-        console.print(str(output / file), soft_wrap=True, highlight=False)
+        say(output / file)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -105,6 +113,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _rich_table(scores: ScoreTable) -> Table:
     """PSNR and SSIM of all methods; the other scores are in the files."""
+    from ..evaluation import SCORES, summarize
+
     summary = summarize(scores.rows())
     methods = list(summary["method"].unique())
     table = Table(title=f"{SCORES['psnr'].title} / {SCORES['ssim'].title}, protocol {scores.setup['protocol']}")

@@ -6,34 +6,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from ...data_manifest import Manifest, build_embedded
 from ...listing import check_known
-from ...transforms.intensity import CT_RANGE
-from ..bundle.weights import WeightsError
-from ..denoising import Denoiser
-from ..denoising.models import CT_MODEL, DEFAULT_MODEL
-from ..low_dose_ct.calibration import calibrate
-from ..low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
-from ..low_dose_ct.folds import (
-    ComparedDenoisers,
-    fold_denoisers,
-    read_pair,
-    score_folds,
-    study_methods,
-    train_folds,
-)
-from ..low_dose_ct.lesion_study import QUARTER_DOSE, LesionTask, lesion_study
-from ..low_dose_ct.references import FOLD_REFERENCES
-from ..low_dose_ct.rows import read_rows
-from ..low_dose_ct.tables import write_lesion_tables, write_score_tables
-from ..reproduce.budget import parse_settings
-from ..reproduce.methods import choose_methods
+from ..denoising.settings import CT_MODEL, DEFAULT_MODEL
 from .console import fail_if_any, say, user_errors
+from .options import OnlyOption, OutputOption, SplitOption
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..low_dose_ct.folds import ComparedDenoisers
 
 __all__ = ["app"]
 
@@ -53,11 +38,11 @@ TITLES = {
 }
 
 ManifestOption = Annotated[Path, typer.Option(help="Manifest of the pairs, of two patients or more.")]
-OutputOption = Annotated[Path, typer.Option(help="Folder of all results; existing results are kept and completed.")]
-OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 ScoredOption = Annotated[
     list[str] | None,
-    typer.Option(help=f"Only this method, reference ({', '.join(FOLD_REFERENCES)}) or weights ({', '.join(READY)})."),
+    typer.Option(
+        help=f"Only this method, reference (quarter_dose, wiener, nlm, bm3d) or weights ({', '.join(READY)})."
+    ),
 ]
 BM3DOption = Annotated[bool, typer.Option(help="Whether to score BM3D as well (non-commercial license).")]
 SpacingOption = Annotated[float, typer.Option(help="Side of a pixel in mm.", min=0.01)]
@@ -78,6 +63,10 @@ def train(
 ) -> None:
     """Train each method once per patient, on the pairs of all other patients; finished trainings are kept."""
     with user_errors():
+        from ..low_dose_ct.folds import study_methods, train_folds
+        from ..reproduce.budget import parse_settings
+        from ..reproduce.methods import choose_methods
+
         chosen = choose_methods(study_methods(), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
         results = train_folds(chosen, manifest, output, overrides, report=say)
@@ -99,6 +88,10 @@ def evaluate(
 ) -> None:
     """Score every method on the patients it was not trained on, and write the tables; existing scores are kept."""
     with user_errors():
+        from ..low_dose_ct.folds import score_folds, study_methods
+        from ..low_dose_ct.rows import read_rows
+        from ..low_dose_ct.tables import write_score_tables
+
         table = score_folds(manifest, output, _chosen(only, bm3d), spacing_mm, window, report=say)
         titles = TITLES | {method.name: method.title for method in study_methods()}
         for path in write_score_tables(read_rows(table), docs or output / "report", titles):
@@ -116,6 +109,11 @@ def lesions(
 ) -> None:
     """Insert low-contrast disks into the pairs and let a model observer detect them before and after denoising."""
     with user_errors():
+        from ...data_manifest import Manifest
+        from ..low_dose_ct.folds import fold_denoisers, read_pair, study_methods
+        from ..low_dose_ct.lesion_study import QUARTER_DOSE, LesionTask, lesion_study
+        from ..low_dose_ct.tables import write_lesion_tables
+
         compared = _chosen(only, bm3d)
         references = [name for name in compared.references if name != QUARTER_DOSE]  # the study has a row of its own
         by_method = fold_denoisers(manifest, output, replace(compared, references=references), report=say)
@@ -139,6 +137,8 @@ def calibrate_command(
 ) -> None:
     """Compare simulated quarter doses with the real ones: noise level, spectrum and direction."""
     with user_errors():
+        from ..low_dose_ct.calibration import calibrate
+
         for path in calibrate(manifest, tube_currents, output, spacing_mm=spacing_mm, report=say):
             say(f"wrote {path}")
 
@@ -149,13 +149,18 @@ def picture(
     manifest: Annotated[
         Path | None, typer.Option(help="Normal-dose CT; the embedded images by default.", show_default=False)
     ] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: SplitOption = "test",
     model: Annotated[str, typer.Option(help="A bundle's name or a weights file.")] = CT_MODEL,
     limit: Annotated[int, typer.Option(help="At most this many slices.", min=1)] = 1,
     spacing_mm: SpacingOption = 0.7,
 ) -> None:
     """Draw the normal dose, simulated low doses of a soft and a sharp kernel, the denoised images and the residuals."""
     with user_errors():
+        from ...data_manifest import Manifest, build_embedded
+        from ...transforms.intensity import CT_RANGE
+        from ..denoising import Denoiser
+        from ..low_dose_ct.dose_picture import draw_low_dose, read_normal_dose
+
         if manifest is None:
             manifest = build_embedded(Path("runs") / "embedded")
         records = Manifest.read(manifest).select(split, modalities=["ct"], limit_per_modality=limit)
@@ -170,6 +175,11 @@ def picture(
 
 def _chosen(only: list[str] | None, bm3d: bool) -> ComparedDenoisers:
     """Select the methods, references and ready weights that were asked for."""
+    from ..bundle.weights import WeightsError
+    from ..denoising import Denoiser
+    from ..low_dose_ct.folds import ComparedDenoisers, study_methods
+    from ..low_dose_ct.references import FOLD_REFERENCES
+
     methods = study_methods()
     known = [*FOLD_REFERENCES, *READY, *(method.name for method in methods)]
     check_known("method", only or (), known)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,25 +17,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from ...data_manifest import (
-    PRESETS,
-    SPLITS,
-    Manifest,
-    ManifestError,
-    Problem,
-    anatomy_of,
-    build_embedded,
-    build_low_dose_ct,
-    build_manifest,
-    build_preset,
-    fetch_manifest,
-    get_source,
-    list_sources,
-    split_by_subject,
-    verify_manifest,
-)
 from ...listing import first_lines
 from .console import fail, user_errors
+
+if TYPE_CHECKING:
+    from ...data_manifest import Manifest, Problem
 
 __all__ = ["app"]
 
@@ -99,6 +85,8 @@ def build(
 ) -> None:
     """Build a manifest from a folder of images, one line an image or slice."""
     with user_errors(), _progress("reading") as progress:
+        from ...data_manifest import build_manifest
+
         manifest = build_manifest(
             root,
             out,
@@ -155,6 +143,8 @@ def low_dose_ct(
 ) -> None:
     """Pair low-dose with full-dose CT slices by place, kernel and thickness, and check each pair."""
     with user_errors(), _progress("pairing") as progress:
+        from ...data_manifest import anatomy_of, build_low_dose_ct
+
         manifest = build_low_dose_ct(
             root,
             out,
@@ -197,6 +187,8 @@ def split(
 ) -> None:
     """Split a manifest into train, val and test by subject; no subject is in two of them."""
     with user_errors():
+        from ...data_manifest import SPLITS, Manifest, split_by_subject
+
         read = Manifest.read(manifest)
         done = Manifest(split_by_subject(read, fractions, counts, seed))
         target = out or manifest
@@ -216,6 +208,8 @@ def verify(
 ) -> None:
     """Check a manifest and name missing, corrupt, duplicate, leaking, mismatched or too small images."""
     with user_errors(), _progress("verifying") as progress:
+        from ...data_manifest import Manifest, ManifestError, verify_manifest
+
         read = Manifest.read(manifest)
         if not len(read):
             raise ManifestError(f"{manifest} holds no image.")
@@ -235,6 +229,8 @@ def fetch(
 ) -> None:
     """Download the images that a manifest names by URL, and verify their checksums."""
     with user_errors(), _progress("fetching") as progress:
+        from ...data_manifest import fetch_manifest
+
         fetched = fetch_manifest(manifest, folder, out, progress)
     _print_written(fetched, out)
 
@@ -245,6 +241,8 @@ def embedded(
 ) -> None:
     """Write the manifest of the embedded set: real images inside Python packages, no download."""
     with user_errors(), _progress("reading") as progress:
+        from ...data_manifest import Manifest, build_embedded
+
         path = build_embedded(folder, progress)
         manifest = Manifest.read(path)
     _print_written(manifest, path)
@@ -258,6 +256,8 @@ def sources(
 ) -> None:
     """List the public sources of images, or show how to get one and build its manifest."""
     with user_errors():
+        from ...data_manifest import get_source, list_sources
+
         if name is None:
             table = Table(Column("name", no_wrap=True), "modality", "paper", "what", "license", show_lines=True)
             for source in list_sources(modality):
@@ -274,13 +274,15 @@ def sources(
 def preset(
     manifests: Annotated[list[Path], typer.Argument(help="Manifests of the collections.", show_default=False)],
     out: OutOption,
-    name: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "paper",
+    name: Annotated[str, typer.Option(help="One of: paper.")] = "paper",
     allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Shrink where images are missing.")] = False,
     seed: SeedOption = 0,
     absolute: AbsoluteOption = False,
 ) -> None:
     """Choose the images of the paper's training (24,000 train, 1,000 val, 1,000 test a modality) by subject."""
     with user_errors():
+        from ...data_manifest import build_preset
+
         chosen = build_preset(manifests, None, name, allow_fewer, seed)
         chosen.write(out, absolute=absolute)
     _print_written(chosen, out)
@@ -312,6 +314,8 @@ def _print_problems(problems: list[Problem], title: str, everything: bool = Fals
 
 
 def _print_counts(manifest: Manifest) -> None:
+    from ...data_manifest import SPLITS
+
     counts = manifest.counts()
     columns = [*SPLITS, ""] if any(not split for _, split in counts) else list(SPLITS)
     table = Table("modality", *(column or "no split" for column in columns), "subjects")

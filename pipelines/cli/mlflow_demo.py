@@ -13,8 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..bundle.config import root_cause
-from ..tracking import demo
+from .console import user_errors
 
 __all__ = ["mlflow_demo"]
 
@@ -35,15 +34,11 @@ def mlflow_demo(
     not show the quality of the methods.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    try:
+    with user_errors(RuntimeError):
+        from ..tracking import demo
+
         if not demo.demo_is_complete(output):
             demo.build_demo(output, report=console.print)
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("NOISEWISE_TRACEBACK"):
-            raise
-        errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-        errors.print(f"error: {root_cause(error)}", style="red")
-        raise typer.Exit(1) from error
     if os.environ.get("MLFLOW_TRACKING_URI"):
         console.print(f"The runs are in the store that MLFLOW_TRACKING_URI names, experiment '{demo.EXPERIMENT}'.")
         return

@@ -1,8 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The main job in small, as ``make train`` runs it: train, evaluate and draw on the embedded images.
+"""Train, evaluate and draw on the embedded images, as ``make train`` does.
 
-Everything goes through the bundle's own command line, so that what is printed can be repeated and changed by hand.
+All steps run by the bundle's own command line, so that each printed command can be repeated and changed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, build_embedded
+from .console import user_errors
 
 __all__ = ["bundle_command", "quickstart"]
 
@@ -45,7 +48,7 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
     """Train briefly on the embedded images, evaluate on their test split, and draw noisy, denoised and clean.
 
     Args:
-        root: folder of all runs; each call makes a new one in it, and nothing else is written.
+        root: folder of all runs; each call creates a new one in it, and nothing else is written.
         training: overrides of the training config.
         evaluation: overrides of the evaluation config.
 
@@ -53,7 +56,7 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
         The folder of this run.
 
     Raises:
-        RuntimeError: when a step fails; its own message stands above.
+        RuntimeError: if a step fails, after its own message.
     """
     root = root.resolve()
     run = root / time.strftime("quickstart-%Y%m%d-%H%M%S")
@@ -95,8 +98,11 @@ def _describe(manifest: Path) -> str:
     return ", ".join(f"{count} {modality}" for modality, count in counts.items())
 
 
-if __name__ == "__main__":
-    try:
+def main() -> None:
+    """Train, evaluate and draw on the embedded images."""
+    with user_errors(RuntimeError):
         quickstart(Path("runs"))
-    except (RuntimeError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

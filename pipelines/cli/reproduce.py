@@ -10,26 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ...data_manifest import build_embedded
-from ..evaluation import EvaluationSettings, read_scores
-from ..reproduce.budget import LIMITED, parse_settings
-from ..reproduce.cost import measure_costs, write_cost_table
-from ..reproduce.figures import draw_comparisons, draw_validation_curves
-from ..reproduce.methods import choose_methods, read_methods
-from ..reproduce.protocol_study import protocol_study
-from ..reproduce.robustness import robustness_study
-from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES, score_methods, scores_folder
-from ..reproduce.tables import write_paper_tables
-from ..reproduce.training import read_marker, train_methods
 from .console import fail, fail_if_any, say, user_errors
+from .options import BM3DOption, DeviceOption, ImagesOption, OnlyOption, OutputOption, SplitOption
+from .options import NoiseSeedOption as SeedOption
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Train the compared methods at an equal budget; build tables and figures.")
 
 ManifestOption = Annotated[Path, typer.Option(help="Manifest of the images.", show_default=False)]
-OutputOption = Annotated[Path, typer.Option(help="Folder of all results; existing results are kept and completed.")]
-OnlyOption = Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")]
 MethodsOption = Annotated[
     Path | None, typer.Option(help="Folder of the methods' configs; the bundle's configs/methods by default.")
 ]
@@ -44,20 +33,16 @@ DocsOption = Annotated[
 ]
 ScoredOption = Annotated[
     list[str] | None,
-    typer.Option(help=f"Only this method, reference (noisy, ...) or weights ({', '.join(SHIPPED)}); may be repeated."),
+    typer.Option(
+        help="Only this method, reference (noisy, ...) or weights (two_stage_shipped, two_stage_commercial); may be "
+        "repeated."
+    ),
 ]
-SplitOption = Annotated[str, typer.Option(help="train, val or test.")]
 ProtocolOption = Annotated[str, typer.Option(help="Noise protocol of the scored images.")]
 CropOption = Annotated[int, typer.Option(help="Score center crops of this many pixels a side; 0 for whole images.")]
-ImagesOption = Annotated[int | None, typer.Option("--limit", help="At most this many images of each modality.", min=1)]
-SeedOption = Annotated[int, typer.Option(help="Base seed of the noise.", min=0)]
 AmpOption = Annotated[str | None, typer.Option(help="bfloat16 or float16; float32 by default.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one.")]
 NetworkOption = Annotated[
     Path | None, typer.Option(help="YAML or JSON with the weights' 'network_def'; the bundle's network by default.")
-]
-BM3DOption = Annotated[
-    bool, typer.Option(help="Whether to score BM3D, given the true noise level, as well (non-commercial license).")
 ]
 DEFAULT_OUTPUT = Path("runs/reproduce")
 
@@ -73,6 +58,10 @@ def train(
 ) -> None:
     """Train the compared methods one by one; finished ones are kept, interrupted ones resume."""
     with user_errors():
+        from ..reproduce.budget import LIMITED, parse_settings
+        from ..reproduce.methods import choose_methods, read_methods
+        from ..reproduce.training import train_methods
+
         chosen = choose_methods(read_methods(methods), only)
         overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
         results = train_methods(chosen, manifest, output, overrides, report=say)
@@ -95,6 +84,10 @@ def evaluate(
 ) -> None:
     """Score references, shipped weights and every trained method on the same noisy images; existing scores are kept."""
     with user_errors():
+        from ..evaluation import EvaluationSettings
+        from ..reproduce.methods import read_methods
+        from ..reproduce.scoring import score_methods
+
         settings = EvaluationSettings(
             split=split,
             protocol=protocol,
@@ -127,6 +120,12 @@ def tables(
 ) -> None:
     """Compute missing scores, then write Tables I to VI and the average over the modalities."""
     with user_errors():
+        from ..evaluation import EvaluationSettings, read_scores
+        from ..reproduce.methods import read_methods
+        from ..reproduce.scoring import score_methods, scores_folder
+        from ..reproduce.tables import write_paper_tables
+        from ..reproduce.training import read_marker
+
         found = read_methods(methods)
         results = []
         if manifest is not None:
@@ -161,6 +160,10 @@ def cost(
 ) -> None:
     """Count and measure every method, then write Table VII; does not need images or trainings."""
     with user_errors():
+        from ..reproduce.budget import parse_settings
+        from ..reproduce.cost import measure_costs, write_cost_table
+        from ..reproduce.methods import choose_methods, read_methods
+
         chosen = choose_methods(read_methods(methods), only)
         overrides = parse_settings(settings or [])
         costs, failed = measure_costs(chosen, output, overrides, repeats=repeats, steps=steps, report=say)
@@ -190,6 +193,11 @@ def figures(
 ) -> None:
     """Draw Figures 6 to 10 and 12 (images) and 13 (validation curves)."""
     with user_errors():
+        from ...data_manifest import build_embedded
+        from ..evaluation import EvaluationSettings
+        from ..reproduce.figures import draw_comparisons, draw_validation_curves
+        from ..reproduce.methods import read_methods
+
         found, folder = read_methods(methods), _report_folder(output, docs, protocol)
         if manifest is None:
             manifest = build_embedded(output / "embedded")
@@ -219,6 +227,8 @@ def everything(
     methods: MethodsOption = None,
 ) -> None:
     """Train, evaluate, and write all tables and figures; run it again to resume."""
+    from ..reproduce.scoring import SHIPPED, TABLE_REFERENCES
+
     failures = []
     common: dict[str, Any] = {"output": output, "methods": methods}
     scored: dict[str, Any] = {"split": split, "protocol": protocol, "crop": crop, "seed": seed, "amp_dtype": amp_dtype}
@@ -257,6 +267,9 @@ def robustness(
 ) -> None:
     """Score weights on noise that they were not trained for, and measure how much they change clean images."""
     with user_errors():
+        from ..evaluation import EvaluationSettings
+        from ..reproduce.robustness import robustness_study
+
         settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
         for path in robustness_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
             say(str(path))
@@ -282,6 +295,9 @@ def protocols(
 ) -> None:
     """Test networks trained under two noise protocols under both, and compare with the published figures."""
     with user_errors():
+        from ..evaluation import EvaluationSettings
+        from ..reproduce.protocol_study import protocol_study
+
         settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
         weights = {"physical": physical_weights, "author_code": author_weights}
         for path in protocol_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):

@@ -1,30 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising with trained weights: arrays, MONAI pipelines, engines and the audit of what was removed."""
+"""Denoising with trained weights: arrays, MONAI pipelines, engines and the audit of the removed noise."""
 
-from ..bundle.precision import has_native_bfloat16
-from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
-from ..engines.load import load_engine
-from .denoiser import Denoiser, Removed
-from .function import denoise
-from .models import DenoisingModel, choose_model, load_model
-from .tiling import Tile, tiles
-from .transform import Denoised
+import lazy_loader
 
-__all__ = [
-    "ENGINES",
-    "PRECISIONS",
-    "Denoised",
-    "Denoiser",
-    "DenoisingModel",
-    "Engine",
-    "EngineError",
-    "Removed",
-    "Tile",
-    "choose_model",
-    "denoise",
-    "has_native_bfloat16",
-    "load_engine",
-    "load_model",
-    "tiles",
-]
+# What the package exports is listed in __init__.pyi, and each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

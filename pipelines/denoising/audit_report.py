@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The audits of a run in one file."""
+"""The audits of a run, in one file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ REPORT = "audit.json"
 
 
 def write_audit_report(folder: str | os.PathLike, outcomes: Iterable[Outcome], root: str | os.PathLike) -> list[str]:
-    """Write ``audit.json``: a list with one line for each image, volume or series, also of earlier runs.
+    """Write ``audit.json``: a list with one line for each image, volume or series, including those of earlier runs.
 
     Args:
-        folder: of the report; made when missing.
-        outcomes: of the run.
-        root: the folder that files are named by.
+        folder: folder of the report, created if missing.
+        outcomes: outcomes of the run.
+        root: folder that file names are relative to.
 
     Returns:
-        The warnings, one line each, that name the file.
+        The warnings, one line each, with the name of the file.
     """
     lines, warnings = [], []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.source.paths):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising on many computers: the same job as in one process, on a Dask cluster."""
+"""Denoising on many computers: the job of one process, on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..formats.quiet import quiet_libraries
 from .jobs import JobRecord, run_job
 from .ledger import Ledger, remove_leftovers
 from .run import Observer, Outcome, RunState, denoise_found, failures_of, fills_disk
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Source, find_sources
 
 if TYPE_CHECKING:
@@ -26,47 +26,47 @@ if TYPE_CHECKING:
 __all__ = ["denoise_many", "run_on_cluster"]
 
 LOOPBACK = "127.0.0.1"
-# So many jobs wait for each thread of a worker: enough that none is ever idle, few enough to be forgotten at a stop.
+# Jobs that wait for each thread of a worker: enough to keep it busy, few enough to drop when the run stops.
 AHEAD = 2
 
 
 def denoise_many(
     input_path: str | os.PathLike,
     output_path: str | os.PathLike,
-    options: DenoisingOptions | None = None,
+    settings: DenoisingSettings | None = None,
     address: str | None = None,
     overwrite: bool = False,
     observer: Observer | None = None,
 ) -> list[Outcome]:
-    """Denoise a folder on a Dask cluster; what a stopped run has done is not done again.
+    """Denoise a folder on a Dask cluster; a stopped run resumes where it was.
 
-    The client alone keeps the record of the output folder. A job whose worker dies is run by another one.
+    Only the client writes the record of the output folder. If a worker dies, another one runs its job.
 
     Args:
-        input_path: a file, or a folder, which all workers see under the same path.
-        output_path: where results go, likewise.
-        options: how; each worker loads the model once.
-        address: of the scheduler, such as ``"tcp://10.0.0.1:8786"``; None starts workers on this computer, which
-            listen to nothing but it.
-        overwrite: whether files that exist, and results of other settings, may be replaced.
-        observer: is told what happens.
+        input_path: a file or a folder. All workers must see it under the same path.
+        output_path: file or folder of the results, likewise.
+        settings: how to denoise; each worker loads the model once.
+        address: address of the scheduler, such as ``"tcp://10.0.0.1:8786"``; None starts workers on this computer,
+            which accept connections from this computer only.
+        overwrite: whether existing files and results of other settings may be replaced.
+        observer: follows the run.
 
     Returns:
-        What became of each image, volume or series.
+        The outcome of each image, volume or series.
 
     Raises:
-        ImportError: when Dask's ``distributed`` is not installed.
-        OSError: when there is no scheduler at ``address``.
+        ImportError: if Dask's ``distributed`` is not installed.
+        OSError: if there is no scheduler at ``address``.
         ValueError: see :func:`~noisewise.pipelines.denoising.run.denoise_found`.
     """
-    options = options or DenoisingOptions()
-    found = find_sources(input_path, output_path, options.noise_map, options.audit)
-    return denoise_found(found, options, overwrite, observer, partial(run_on_cluster, address=address))
+    settings = settings or DenoisingSettings()
+    found = find_sources(input_path, output_path, settings.noise_map, settings.audit)
+    return denoise_found(found, settings, overwrite, observer, partial(run_on_cluster, address=address))
 
 
 def run_on_cluster(
     sources: Iterable[Source],
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     ledger: Ledger | None = None,
     observer: Observer | None = None,
     address: str | None = None,
@@ -74,25 +74,25 @@ def run_on_cluster(
     """Denoise sources on a Dask cluster, see :func:`denoise_many`.
 
     Args:
-        sources: what there is to denoise.
-        options: how.
+        sources: the sources to denoise.
+        settings: how to denoise.
         ledger: the record of the output folder; None keeps no record.
-        observer: is told what happens.
-        address: of the scheduler; None starts workers on this computer.
+        observer: follows the run.
+        address: address of the scheduler; None starts workers on this computer.
 
     Returns:
-        What became of each source, in the order of completion.
+        The outcome of each source, in the order of completion.
 
     Raises:
-        ImportError: when Dask's ``distributed`` is not installed.
-        OSError: when there is no scheduler at ``address``.
-        EngineError: when no image can be denoised.
+        ImportError: if Dask's ``distributed`` is not installed.
+        OSError: if there is no scheduler at ``address``.
+        EngineError: if the engine cannot denoise any image.
     """
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ImportError("a cluster needs Dask: pip install 'noisewise[bulk]'.") from error
-    run = _ClusterRun(sources, options, ledger, observer or Observer())
+    run = _ClusterRun(sources, settings, ledger, observer or Observer())
     if not run.waiting:
         return run.outcomes
     with ExitStack() as stack:
@@ -106,17 +106,17 @@ def run_on_cluster(
 
 @dataclass
 class _Failed:
-    """What a worker sends back in place of an error: few errors survive the way from one process to another."""
+    """A worker sends this instead of an error, since few errors can be sent from one process to another."""
 
     failures: list[tuple[str, str]]
     fills_disk: bool
     stops_all: bool
 
 
-def _job(source: Source, options: DenoisingOptions) -> JobRecord | _Failed:
+def _job(source: Source, settings: DenoisingSettings) -> JobRecord | _Failed:
     try:
         with quiet_libraries():
-            return run_job(source, options)
+            return run_job(source, settings)
     except Exception as error:
         return _Failed(failures_of(error, source), fills_disk(error), isinstance(error, EngineError))
 
@@ -138,7 +138,7 @@ class _ClusterRun(RunState):
                     submitted.append(source)
                     if self.ledger is not None:
                         self.ledger.begin(source)
-                    future = client.submit(_job, _absolute(source), self.options, pure=False)
+                    future = client.submit(_job, _absolute(source), self.settings, pure=False)
                     running[future] = source
                     completed.add(future)
                 future = next(completed)
@@ -148,14 +148,14 @@ class _ClusterRun(RunState):
             client.cancel(list(running))
         self.waiting.extendleft(reversed(running.values()))
         if not running:
-            # Of workers that died; none is writing any more.
+            # Left by workers that died; no worker is writing any more.
             remove_leftovers(path for source in submitted for path in source.all_outputs)
 
     def take(self, source: Source, future: Future) -> None:
         try:
             result = future.result()
         except Exception as error:
-            # Not the job's own: it was cancelled, or every worker that took it has died.
+            # Not an error of the job itself: it was canceled, or every worker that took it died.
             self.report(Outcome(source, "failed", failures_of(error, source)))
             return
         if isinstance(result, _Failed):
@@ -172,7 +172,7 @@ class _ClusterRun(RunState):
 
 
 def _absolute(source: Source) -> Source:
-    """Workers have other working folders."""
+    """The source with absolute paths, since workers have other working folders."""
 
     def absolute(path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path))
@@ -187,6 +187,6 @@ def _absolute(source: Source) -> Source:
 
 
 def _as_given(source: Source, failures: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Files by the names that the user knows them by."""
+    """The failures with the file names that the user gave."""
     given = {os.path.abspath(path): str(path) for path in (*source.paths, *source.all_outputs)}
     return [(given.get(path, path), cause) for path, cause in failures]

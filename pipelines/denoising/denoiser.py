@@ -1,38 +1,39 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From stored values to denoised stored values: intensity mapping, tiles, batches, precision."""
+"""From stored values to denoised stored values: intensity range, tiles, batches and precision."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 
-from ...listing import check_known
 from ..bundle.precision import has_native_bfloat16
-from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
+from ..engines.base import Engine
 from ..engines.load import load_engine
-from .models import DEFAULT_MODEL, load_model
+from ..moved import renamed
+from .models import choose_model, load_model
+from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
-__all__ = ["DEFAULT_MEMORY", "Denoiser", "Removed"]
+__all__ = ["DEFAULT_MEMORY", "Denoiser", "RemovedPart", "cached_denoiser", "get_denoiser"]
 
-DEFAULT_MEMORY = 2 * 2**30
 LARGEST_BATCH = 8
 SMALLEST_TILE = 64
 BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Removed:
-    """What was taken away from a part of the slices.
+class RemovedPart:
+    """The noise that was removed from a part of the slices.
 
     Attributes:
-        index: which slices, a slice object.
-        core: rows and columns.
+        index: the slices.
+        core: the rows and columns.
         values: ``(n, h, w)`` or ``(n, h, w, 3)`` float32, stored minus denoised, in units of the stored values,
             before rounding.
     """
@@ -51,15 +52,15 @@ class Denoiser:
         engine: ``"auto"`` (the fastest installed), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
         precision: ``"float32"``; ``"bfloat16"``; ``"auto"`` takes bfloat16 for 8-bit values where the device computes
             in it natively, and float32 otherwise.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
-        tile_size: side of a tile in pixels; None runs images untiled while they fit ``memory`` and otherwise takes the
-            largest tile that does. Whatever it is, the result is the same to about 1e-6.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes a GPU if there is one.
+        tile_size: side of a tile in pixels; None tiles only images that do not fit ``memory``, by the largest tile
+            that does. The result does not depend on it by more than about 1e-6.
         memory: working memory in bytes, beyond the input and output arrays.
         config: file with the ``network_def``, for a weights file of another network.
 
     Raises:
-        ValueError: when an argument is out of range, or the model cannot be loaded.
-        FileNotFoundError: when there is no such model.
+        ValueError: if an argument is out of range, or the model cannot be loaded.
+        FileNotFoundError: if there is no such model.
     """
 
     def __init__(
@@ -72,24 +73,38 @@ class Denoiser:
         memory: int = DEFAULT_MEMORY,
         config: str | os.PathLike | None = None,
     ) -> None:
-        check_known("engine", engine, ENGINES, EngineError)
-        check_known("precision", precision, PRECISIONS, EngineError)
-        if tile_size is not None and tile_size < 1:
-            raise ValueError(f"tile_size must be at least 1, got {tile_size}.")
-        self.model = load_model(os.fspath(model), None if config is None else os.fspath(config))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.engine_name, self.precision = engine, precision
-        self.tile_size, self.memory = tile_size, memory
+        self.settings = DenoisingSettings(
+            model=model,
+            config=config,
+            engine=engine,
+            precision=precision,
+            device=device,
+            tile_size=tile_size,
+            memory=memory,
+        )
+        self.model = load_model(self.settings.model, self.settings.config)
+        self.device = torch.device(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._engines: dict[str, Engine] = {}
 
     def engine(self, eight_bit: bool = False) -> Engine:
-        """The engine for 8-bit or other values, made on first use."""
-        precision = self.precision
+        """The engine for 8-bit values or for all others, created on first use."""
+        precision = self.settings.precision
         if precision == "auto":
             precision = "bfloat16" if eight_bit and has_native_bfloat16(self.device) else "float32"
         if precision not in self._engines:
-            self._engines[precision] = load_engine(self.model.network, self.engine_name, precision, self.device)
+            self._engines[precision] = load_engine(self.model.network, self.settings.engine, precision, self.device)
         return self._engines[precision]
+
+    def describe(self, eight_bit: bool = False) -> str:
+        """The model and its engine in a few words.
+
+        Args:
+            eight_bit: whether the stored values are 8-bit gray levels.
+        """
+        engine = self.engine(eight_bit)
+        return (
+            f"{self.model.name}, weights {self.model.digest[:12]}; {engine.name}, {engine.precision} on {self.device}"
+        )
 
     def denoise_slices(
         self,
@@ -99,33 +114,33 @@ class Denoiser:
         stored_range: tuple[float, float] | None = None,
         frozen: np.ndarray | None = None,
         out: np.ndarray | None = None,
-        on_removed: Callable[[Removed], None] | None = None,
+        on_removed: Callable[[RemovedPart], None] | None = None,
         on_progress: Callable[[float], None] | None = None,
     ) -> np.ndarray:
         """Denoise slices.
 
-        ``out = in - strength * (u - D(u)) * (high - low)`` with ``u = clip((in - low) / (high - low), 0, 1)``: what
-        lies outside the range passes through unshifted. Only windows of the slices are ever converted, so that
+        ``out = in - strength * (u - D(u)) * (high - low)`` with ``u = clip((in - low) / (high - low), 0, 1)``: values
+        outside the range keep their distance from it. Only one window of the slices is converted at a time, so that
         memory beyond ``slices`` and ``out`` is bounded.
 
         Args:
-            slices: ``(N, H, W)`` grey or ``(N, H, W, 3)`` colour, real numbers of any dtype. Colour whose channels
-                are equal is denoised as grey.
-            unit_range: the stored values ``(low, high)`` that stand for 0 and 1; numbers, or arrays ``(N,)``. ``low``
-                may be the greater one (a negative slope).
-            strength: 0 gives the input back, 1 the denoised image, anything between a blend.
-            stored_range: integers are clipped to it; their dtype's range when None.
-            frozen: ``(N, H, W)``, True where values stay as they are.
-            out: the result is written here; a new array when None. It may not overlap ``slices``.
-            on_removed: called with each part that was denoised.
+            slices: ``(N, H, W)`` gray or ``(N, H, W, 3)`` color, real numbers of any dtype. Color images with equal
+                channels are denoised as gray ones.
+            unit_range: the stored values ``(low, high)`` that map to 0 and 1, as numbers or arrays ``(N,)``. ``low`` is
+                the larger one for a negative slope.
+            strength: 0 returns the input, 1 the denoised image, values between a blend.
+            stored_range: integers are clipped to it; None takes the range of their dtype.
+            frozen: ``(N, H, W)``, True where values must not change.
+            out: array for the result, which must not overlap ``slices``; None creates one.
+            on_removed: called with the noise removed from each part.
             on_progress: called with the number of slices (fractions for tiles) that each step completes.
 
         Returns:
             The denoised slices in the shape and dtype of ``slices``. Integers are rounded to the nearest.
 
         Raises:
-            ValueError: when a shape, the range or the strength is wrong, when the values are not finite in a window,
-                or when an image is too large and the model cannot be tiled.
+            ValueError: if a shape, the range or the strength is wrong, if values are not finite, or if an image is too
+                large and the model cannot be tiled.
         """
         slices = np.asarray(slices)
         _check_slices(slices, strength)
@@ -139,11 +154,11 @@ class Denoiser:
         low, high = (np.broadcast_to(np.asarray(value, np.float64), (count,)) for value in unit_range)
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low != high).all()):
             raise ValueError(f"the intensity range {unit_range} is empty or not finite.")
-        grey = slices.ndim == 3 or _has_equal_channels(slices)
+        gray = slices.ndim == 3 or _has_equal_channels(slices)
         engine = self.engine(slices.dtype == np.uint8)
         pixels = slices.shape[1] * slices.shape[2]
         for index, tile in self._parts(slices.shape[:3], engine):
-            stored = _with_channels(slices[(index, *tile.window)])[..., : 1 if grey else 3]
+            stored = _with_channels(slices[(index, *tile.window)])[..., : 1 if gray else 3]
             scale = (-1, 1, 1, 1)
             begin, width = low[index].reshape(scale), (high - low)[index].reshape(scale)
             if stored.dtype.kind == "f" and not np.isfinite(stored).all():
@@ -159,22 +174,22 @@ class Denoiser:
             if on_removed is not None:
                 shape = out[(index, *tile.core)].shape
                 values = removed[..., 0] if slices.ndim == 3 else np.broadcast_to(removed, shape)
-                on_removed(Removed(index, tile.core, values))
+                on_removed(RemovedPart(index, tile.core, values))
             if on_progress is not None:
                 on_progress(part[..., 0].size / pixels)
         return out
 
     def _parts(self, shape: tuple[int, int, int], engine: Engine) -> Iterator[tuple[slice, Tile]]:
-        """Batches of slices, or tiles of single ones, each within the memory."""
+        """Batches of slices, or tiles of single slices, that fit the memory."""
         count, height, width = shape
-        budget = max(1, self.memory // engine.bytes_per_pixel)
-        size, halo = self.tile_size, self.model.halo
+        budget = max(1, self.settings.memory // engine.bytes_per_pixel)
+        size, halo = self.settings.tile_size, self.model.halo
         if size is None and height * width > budget:
             side = int(budget**0.5)
             size = max(SMALLEST_TILE, side - 2 * (halo or 0))
         if size is not None and halo is None and max(height, width) > size:
             raise ValueError(
-                f"{self.model.name}: how far this network looks is not known, so that it cannot be tiled; "
+                f"{self.model.name}: this network does not state its receptive radius, so it cannot be tiled; "
                 f"{height} x {width} pixels need about {height * width * engine.bytes_per_pixel / 2**30:.1f} GiB."
             )
         for tile in tiles(height, width, size, halo or 0, self.model.grid):
@@ -182,6 +197,29 @@ class Denoiser:
             batch = max(1, min(LARGEST_BATCH, budget // area, count))
             for begin in range(0, count, batch):
                 yield slice(begin, min(count, begin + batch)), tile
+
+
+def get_denoiser(settings: DenoisingSettings, modality: str | None = None) -> Denoiser:
+    """The denoiser for images of a modality. Each one is made once in a process.
+
+    Args:
+        settings: how to denoise. Their own modality overrides ``modality``.
+        modality: the modality that the file states.
+
+    Returns:
+        The denoiser; settings that differ only in other fields share it.
+
+    Raises:
+        ValueError: if the model cannot be loaded.
+        FileNotFoundError: if there is no such model.
+    """
+    return cached_denoiser(settings.for_denoiser(choose_model(settings.model, settings.modality or modality)))
+
+
+@lru_cache(maxsize=4)
+def cached_denoiser(settings: DenoisingSettings) -> Denoiser:
+    """A denoiser that is kept for the next call with equal settings, see :func:`get_denoiser`."""
+    return Denoiser(**settings.denoiser_arguments())
 
 
 def _check_slices(slices: np.ndarray, strength: float) -> None:
@@ -194,12 +232,12 @@ def _check_slices(slices: np.ndarray, strength: float) -> None:
 
 
 def _with_channels(slices: np.ndarray) -> np.ndarray:
-    """A view with an axis of channels."""
+    """A view with a channel axis."""
     return slices if slices.ndim == 4 else slices[..., None]
 
 
 def _has_equal_channels(slices: np.ndarray) -> bool:
-    # In bands, so that the comparison of a huge image needs no array of its size.
+    # In bands: comparing a huge image must not need another array of its size.
     bands = (each[row : row + BAND_ROWS] for each in slices for row in range(0, slices.shape[1], BAND_ROWS))
     return all(bool((band[..., 1:] == band[..., :1]).all()) for band in bands)
 
@@ -210,9 +248,12 @@ def _cast(
     if dtype.kind == "f":
         return values.astype(dtype)
     low, high = stored_range or (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    # What was outside the range already is not pulled into it.
+    # Values that were outside the range before are not pulled into it.
     rounded = np.rint(np.clip(values, np.minimum(low, stored), np.maximum(high, stored)))
     if dtype.itemsize <= 4:
         return rounded.astype(dtype)
-    # 64-bit integers near their limits are no exact doubles: what did not change is not converted.
+    # Doubles do not hold 64-bit integers near their limits exactly, so values that did not change are not converted.
     return np.where(rounded == stored.astype(np.float64), stored, rounded.astype(dtype))
+
+
+__getattr__ = renamed(__name__, Removed="RemovedPart")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising one source in three steps, so that reading and writing can run beside the denoising of another."""
+"""Denoise one source in three steps, so that one source is read or written while another is denoised."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..audit.residual import audit_residual, summarize_audits
-from ..formats.dicom import read_dicom
 from ..formats.registry import read_stack
 from ..formats.stack import Derivation, FormatError, ImageStack
-from .denoiser import Removed
+from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
 from .models import is_ct_model
-from .noise_map import write_noise_map
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Source
 
 __all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "read_source", "run_job", "write_source"]
@@ -29,20 +26,21 @@ __all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "rea
 
 @dataclass
 class JobRecord:
-    """What is known of a source once it is denoised; it can be sent to another process.
+    """The record of a denoised source; it can be sent to another process.
 
     Attributes:
-        model: the name of the model.
+        model: name of the model.
         model_digest: SHA-256 of its weights.
-        slices: how many there are.
-        seconds: of reading, denoising and writing, without waiting.
-        removed: standard deviation of what was removed, in the unit of the values.
+        slices: number of slices.
+        seconds: time of reading, denoising and writing, without waiting.
+        removed: standard deviation of the removed noise, in the unit of the values.
         removed_share: the same as a share of the intensity range.
-        unit: of the values, ``""`` when unknown.
-        audit: what the audit found, None without one.
+        unit: unit of the values, ``""`` if unknown.
+        audit: the audit's findings; None without an audit.
         lost: files of a series that could not be read, and why.
-        inputs: the files before they were read, see :func:`~noisewise.pipelines.denoising.ledger.input_states`.
-        source: what was denoised: without the lost files.
+        inputs: states of the files before they were read, see
+            :func:`~noisewise.pipelines.denoising.ledger.input_states`.
+        source: the source, without the lost files.
     """
 
     model: str
@@ -58,7 +56,7 @@ class JobRecord:
     source: Source
 
     def summary(self) -> dict[str, Any]:
-        """What the ledger keeps, as JSON knows it."""
+        """The part that the ledger keeps, as values that JSON can hold."""
         kept = ("model", "model_digest", "slices", "seconds", "removed", "removed_share", "unit", "audit")
         return {name: getattr(self, name) for name in kept}
 
@@ -69,11 +67,11 @@ class LoadedSource:
 
     Attributes:
         source: without the files that could not be read.
-        stack: what the files hold.
-        real_range: the values that stand for black and white, None for an image without contrast.
+        stack: the slices of the files.
+        real_range: the values that stand for black and white; None for an image without contrast.
         lost: the files that could not be read, and why.
-        inputs: the files before they were read.
-        seconds: that it took.
+        inputs: states of the files before they were read.
+        seconds: time of reading.
     """
 
     source: Source
@@ -89,10 +87,10 @@ class DenoisedSource:
     """A source ready to be written.
 
     Attributes:
-        loaded: what was read.
-        slices: the denoised ones.
-        removed: what was removed, ``(N, H, W[, 3])`` float32 in the unit of the values; None when nobody asked.
-        record: what is known so far.
+        loaded: the source as it was read.
+        slices: the denoised slices.
+        removed: the removed noise, ``(N, H, W[, 3])`` float32 in the unit of the values; None if not requested.
+        record: the record so far.
     """
 
     loaded: LoadedSource
@@ -102,12 +100,12 @@ class DenoisedSource:
 
 
 @dataclass
-class Removal:
-    """Sums up what is removed, part by part, and keeps it where that is asked for.
+class RemovedNoise:
+    """Statistics of the removed noise, part by part; keeps the values too where a caller wants them.
 
     Attributes:
         slope: real values for one stored value, ``(N,)``.
-        values: ``(N, H, W[, 3])`` float32, to be filled; None keeps nothing.
+        values: ``(N, H, W[, 3])`` float32, filled part by part; None keeps the statistics only.
     """
 
     slope: np.ndarray
@@ -116,8 +114,8 @@ class Removal:
     total: float = field(default=0.0, init=False)
     squares: float = field(default=0.0, init=False)
 
-    def __call__(self, removed: Removed) -> None:
-        """Take in one part."""
+    def __call__(self, removed: RemovedPart) -> None:
+        """Add one part."""
         scale = self.slope[removed.index].reshape(-1, *(1,) * (removed.values.ndim - 1))
         values = removed.values * scale.astype(np.float32)
         if self.values is not None:
@@ -127,68 +125,68 @@ class Removal:
         self.squares += float(np.square(values, dtype=np.float64).sum())
 
     def std(self) -> float:
-        """Standard deviation of all that was taken in."""
+        """Standard deviation of all parts."""
         if not self.count:
             return 0.0
         mean = self.total / self.count
         return max(0.0, self.squares / self.count - mean * mean) ** 0.5
 
 
-def read_source(source: Source, options: DenoisingOptions) -> LoadedSource:
+def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
     """Read a source and find its intensity range.
 
-    Of a series, files that cannot be read are left out and named; the others are denoised.
+    Files of a series that cannot be read are left out and named; the others are denoised.
 
     Args:
-        source: what there is to denoise.
-        options: how.
+        source: the source.
+        settings: how to denoise.
 
     Returns:
-        What is in memory then.
+        The source in memory.
 
     Raises:
-        FormatError: when the file cannot be read or denoised.
-        ExceptionGroup: of these, when a series has no file that can be read.
+        FormatError: if the file cannot be read or denoised.
+        ExceptionGroup: of such errors, if no file of a series can be read.
     """
     begin = time.perf_counter()
     inputs = input_states(source)
-    stack, lost = _read(source, options)
+    stack, lost = _read(source, settings)
     kept = source.only(stack.paths)
-    real_range = stack_range(stack, options.modality, options.intensity_range)
+    real_range = stack_range(stack, settings.modality, settings.intensity_range)
     inputs = {path: inputs[path] for path in kept.paths}
     return LoadedSource(kept, stack, real_range, lost, inputs, time.perf_counter() - begin)
 
 
 def denoise_source(
-    loaded: LoadedSource, options: DenoisingOptions, on_progress: Callable[[float], None] | None = None
+    loaded: LoadedSource, settings: DenoisingSettings, on_progress: Callable[[float], None] | None = None
 ) -> DenoisedSource:
-    """Denoise what was read.
+    """Denoise a source that was read.
 
     Args:
-        loaded: what :func:`read_source` gave.
-        options: how.
+        loaded: the source, from :func:`read_source`.
+        settings: how to denoise.
         on_progress: called with the number of slices (fractions for tiles) that each step completes.
 
     Returns:
-        What there is to write.
+        The source, ready to be written.
 
     Raises:
-        ValueError: when it cannot be denoised.
-        EngineError: when no image can be.
+        ValueError: if it cannot be denoised.
+        EngineError: if the engine cannot denoise any image.
     """
     begin = time.perf_counter()
     stack = loaded.stack
-    denoiser = options.denoiser(stack.modality)
-    keep = options.audit or options.noise_map
+    denoiser = get_denoiser(settings, stack.modality)
+    keep = settings.audit or settings.noise_map
     slope = np.broadcast_to(np.asarray(stack.slope, np.float64), (len(stack.slices),))
-    removal = Removal(slope, np.zeros(stack.slices.shape, np.float32) if keep else None)
+    removal = RemovedNoise(slope, np.zeros(stack.slices.shape, np.float32) if keep else None)
     if loaded.real_range is None:
         slices = stack.slices.copy()
     else:
         slices = denoiser.denoise_slices(
             stack.slices,
             stored_limits(stack, loaded.real_range),
-            options.strength,
+            settings.strength,
             stack.stored_range,
             stack.frozen,
             on_removed=removal,
@@ -211,7 +209,7 @@ def denoise_source(
     stack.derivation = Derivation(
         model=record.model,
         weights=record.model_digest,
-        strength=options.strength,
+        strength=settings.strength,
         intensity_range=tuple(loaded.real_range or ()),
         precision=denoiser.engine(stack.eight_bit).precision,
     )
@@ -219,19 +217,19 @@ def denoise_source(
     return DenoisedSource(loaded, slices, removal.values, record)
 
 
-def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobRecord:
-    """Write the results of a source; each file appears under its name when it is whole.
+def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRecord:
+    """Write the results of a source; each file appears under its name once it is complete.
 
     Args:
-        denoised: what :func:`denoise_source` gave.
-        options: how.
+        denoised: the source, from :func:`denoise_source`.
+        settings: how it was denoised.
 
     Returns:
-        The record, with the audit where one was asked for.
+        The record, with the audit if one was requested.
 
     Raises:
-        FormatError: when a file cannot be written. New files of this source are removed then.
-        OSError: when the disk is full, likewise.
+        FormatError: if a file cannot be written. New files of this source are removed.
+        OSError: if the disk is full, likewise.
     """
     begin = time.perf_counter()
     source, stack, record = denoised.loaded.source, denoised.loaded.stack, denoised.record
@@ -239,9 +237,11 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
     try:
         stack.write(stack, denoised.slices, list(source.outputs))
         if source.noise_map is not None:
+            from .noise_map import write_noise_map
+
             write_noise_map(stack, denoised.removed, source.noise_map)
-        if options.audit:
-            by_kernel = (options.modality or stack.modality) == "ct" or is_ct_model(record.model)
+        if settings.audit:
+            by_kernel = (settings.modality or stack.modality) == "ct" or is_ct_model(record.model)
             record.audit = _audit(denoised, correlated_noise=by_kernel)
     except BaseException:
         for path in new:
@@ -251,24 +251,27 @@ def write_source(denoised: DenoisedSource, options: DenoisingOptions) -> JobReco
     return record
 
 
-def run_job(source: Source, options: DenoisingOptions) -> JobRecord:
+def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
     """All three steps, one after the other.
 
     Args:
-        source: what there is to denoise.
-        options: how.
+        source: the source.
+        settings: how to denoise.
 
     Returns:
-        What is known then.
+        The record.
 
     Raises:
-        FormatError: and what else the steps raise.
+        FormatError: see the three steps, which raise other errors too.
     """
-    return write_source(denoise_source(read_source(source, options), options), options)
+    return write_source(denoise_source(read_source(source, settings), settings), settings)
 
 
 def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
-    """The audit of all slices, summed up, and the picture of the one with the most to look at."""
+    """Summarize the audits of all slices, and draw the slice that needs the most attention."""
+    # The libraries of the audit, as those of each format, take long to import.
+    from ..audit.residual import audit_residual, summarize_audits
+
     stack, source = denoised.loaded.stack, denoised.loaded.source
     frozen = [None] * len(denoised.slices) if stack.frozen is None else stack.frozen
     audits = [
@@ -281,7 +284,6 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     worst = summary["worst_slice"]
     shown = max(range(len(audits)), key=lambda index: audits[index].std) if worst is None else worst
     if source.picture is not None:
-        # Drawing needs matplotlib, which takes long to import.
         from ..audit.picture import audit_picture
 
         noisy, removed = stack.real(shown), denoised.removed[shown]
@@ -290,28 +292,28 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     return {**summary, "shown_slice": shown, "shown": audits[shown].to_dict()}
 
 
-def _read(source: Source, options: DenoisingOptions) -> tuple[ImageStack, list[tuple[str, str]]]:
+def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list[tuple[str, str]]]:
     try:
-        return _read_together(source.paths, source.kind, options), []
+        return _read_together(source.paths, source.kind, settings), []
     except FormatError:
         if len(source.paths) == 1:
             raise
-        good, lost = _try_each(source, options)
+        good, lost = _try_each(source, settings)
         if not lost:
             raise
         if not good:
             raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost) from None
-        # Slice by slice, a gap where they were is none.
-        stack = _read_together(good, source.kind, options, allow_gaps=True)
-        # Not the errors themselves, which would keep in memory what had been read of the files.
+        # Slices are denoised one by one, so gaps do no harm.
+        stack = _read_together(good, source.kind, settings, allow_gaps=True)
+        # Not the errors themselves, which would keep the contents of the files in memory.
         return stack, [(error.path, error.cause) for error in lost]
 
 
-def _try_each(source: Source, options: DenoisingOptions) -> tuple[list[Path], list[FormatError]]:
+def _try_each(source: Source, settings: DenoisingSettings) -> tuple[list[Path], list[FormatError]]:
     good, lost = [], []
     for path in source.paths:
         try:
-            _read_together([path], source.kind, options)
+            _read_together([path], source.kind, settings)
             good.append(path)
         except FormatError as error:
             lost.append(error)
@@ -319,8 +321,10 @@ def _try_each(source: Source, options: DenoisingOptions) -> tuple[list[Path], li
 
 
 def _read_together(
-    paths: Sequence[Path], kind: str, options: DenoisingOptions, allow_gaps: bool = False
+    paths: Sequence[Path], kind: str, settings: DenoisingSettings, allow_gaps: bool = False
 ) -> ImageStack:
     if kind == "dicom":
+        from ..formats.dicom import read_dicom
+
         return read_dicom(paths, allow_gaps)
-    return read_stack(paths[0], options.slice_axis)
+    return read_stack(paths[0], settings.slice_axis)

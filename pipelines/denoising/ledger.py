@@ -1,23 +1,22 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The record in an output folder of what is done there, so that a killed run goes on and no one's file is replaced.
+"""The record of finished work in an output folder: a killed run resumes, and no other file is ever replaced.
 
-``<output>/.noisewise/ledger.jsonl`` holds one JSON object a line, each written to disk before the run goes on:
+``<output>/.noisewise/ledger.jsonl`` holds one JSON object per line, each written to disk before the run continues:
 
 * ``{"settings": {...}, "digest": "..."}`` when a run starts with settings that no line has yet;
-* ``{"state": "writing", "outputs": [...]}`` before the results of a source are put in place, so that files which
-  exist without a line below are known to be a killed run's, and not the user's;
+* ``{"state": "writing", "outputs": [...]}`` before the results of a source are put in place. If no "done" line follows,
+  existing files of these names belong to a killed run, not to the user;
 * ``{"state": "done", "inputs": {path: [bytes, mtime_ns]}, "outputs": {path: bytes}, "digest": "...", "record":
-  {...}}`` when they are.
+  {...}}`` when they are in place.
 
 Inputs are named relative to the input folder, outputs relative to the output folder, both with ``/``. A later line
-goes before an earlier one; a last line that a kill cut off does not count.
+overrides an earlier one. A last line that a kill cut off is ignored.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -28,28 +27,29 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ...data_manifest.digest import settings_digest
 from .sources import LEDGER_FOLDER, Source
 
-__all__ = ["InputState", "Ledger", "LedgerError", "input_states", "remove_leftovers", "settings_digest"]
+__all__ = ["InputState", "Ledger", "LedgerError", "input_states", "remove_leftovers"]
 
 InputState = tuple[int, int]
 
 
 class LedgerError(ValueError):
-    """An output folder that this run must not write to; the message names it and the cause."""
+    """This run must not write to an output folder; the message names it and the cause."""
 
 
 class Ledger:
-    """What is done in an output folder. While it is open no other run can write there.
+    """The finished work in an output folder. While it is open, no other run can write there.
 
     Args:
-        input_folder: the folder that inputs are named by.
-        output_folder: the folder that outputs are named by; made when missing.
-        settings: of this run, see :meth:`~noisewise.pipelines.denoising.settings.DenoisingOptions.settings`.
+        input_folder: folder that names of inputs are relative to.
+        output_folder: folder that names of outputs are relative to, created if missing.
+        settings: settings of this run, see :func:`~noisewise.pipelines.denoising.run.recorded_settings`.
         overwrite: whether results of other settings, and files that no line names, may be replaced.
 
     Raises:
-        LedgerError: when another run is writing there, or the results there are of other settings.
+        LedgerError: if another run is writing there, or the results there were made with other settings.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Ledger:
         folder = self.output_folder / LEDGER_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "ledger.jsonl"
-        # The system opens it again when its process dies, however that is.
+        # The system releases the lock when the process dies, however that happens.
         self._lock = FileLock(folder / "lock", timeout=0)
         try:
             self._lock.acquire()
@@ -101,19 +101,19 @@ class Ledger:
         self._lock.release()
 
     def finished(self, source: Source) -> dict[str, Any] | None:
-        """The record of a source that needs no work: same settings, unchanged inputs, all outputs in place.
+        """The record of a source that is done: same settings, unchanged inputs, all outputs in place.
 
         Args:
-            source: what there is to denoise.
+            source: the source.
 
         Returns:
-            What :meth:`finish` was told, or None.
+            The record that :meth:`finish` was given, or None.
         """
         names = self._output_names(source)
         line = self._done.get(names[0])
         try:
             inputs = self.name_inputs(input_states(source))
-        except OSError:  # gone: reading it will say so
+        except OSError:  # The file is gone, which reading it will report.
             return None
         if line is None or line["digest"] != self.digest or line["inputs"] != inputs:
             return None
@@ -123,13 +123,13 @@ class Ledger:
         return line["record"]
 
     def foreign(self, source: Source) -> list[Path]:
-        """Files in the place of a source's outputs that no run of ours has written.
+        """Files at the place of a source's outputs that no run of noisewise has written.
 
         Args:
-            source: what there is to denoise.
+            source: the source.
 
         Returns:
-            Their paths; none when ``overwrite`` is set.
+            Their paths; empty if ``overwrite`` is set.
         """
         if self.overwrite:
             return []
@@ -140,22 +140,22 @@ class Ledger:
         ]
 
     def begin(self, source: Source) -> None:
-        """Note that the outputs of a source are about to be put in place.
+        """Record that the outputs of a source are about to be put in place.
 
         Args:
-            source: what is being denoised.
+            source: the source.
         """
         line = {"state": "writing", "outputs": self._output_names(source)}
         self._append(line)
         self._take(line)
 
     def finish(self, source: Source, inputs: Mapping[Path, InputState], record: Mapping[str, Any]) -> None:
-        """Note that all outputs of a source are in place.
+        """Record that all outputs of a source are in place.
 
         Args:
-            source: what was denoised.
-            inputs: its files as they were before they were read, see :func:`input_states`.
-            record: what a later run wants to know of it.
+            source: the source.
+            inputs: states of its files before they were read, see :func:`input_states`.
+            record: kept for later runs.
         """
         line = {
             "state": "done",
@@ -168,11 +168,11 @@ class Ledger:
         self._take(line)
 
     def name_inputs(self, inputs: Mapping[Path, InputState]) -> dict[str, list[int]]:
-        """The states of files by their names in the record."""
+        """The states of files, by their names in the ledger."""
         return {_relative(path, self.input_folder): list(state) for path, state in inputs.items()}
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        """Take in the lines of earlier runs. Returns: their settings by digest."""
+        """Read the lines of earlier runs. Returns: their settings, by digest."""
         known: dict[str, dict[str, Any]] = {}
         whole, _, torn = (self.path.read_bytes() if self.path.exists() else b"").rpartition(b"\n")
         if torn:
@@ -186,7 +186,7 @@ class Ledger:
                 else:
                     self._take(line)
             except (ValueError, KeyError, TypeError) as error:
-                raise LedgerError(f"{self.path}: line {number} is damaged; remove the file.") from error
+                raise LedgerError(f"{self.path}: line {number} is damaged; remove the file to start over.") from error
         return known
 
     def _take(self, line: dict[str, Any]) -> None:
@@ -214,16 +214,16 @@ class Ledger:
 
 
 def input_states(source: Source) -> dict[Path, InputState]:
-    """By what a changed input is known.
+    """The states of a source's files, which differ if a file has changed.
 
     Args:
-        source: what there is to denoise.
+        source: the source.
 
     Returns:
-        Size in bytes and time of the last change in nanoseconds, for each of its files.
+        Size in bytes and time of the last change in nanoseconds, for each file.
 
     Raises:
-        OSError: when a file is gone.
+        OSError: if a file is gone.
     """
     states = {path: path.stat() for path in source.paths}
     return {path: (state.st_size, state.st_mtime_ns) for path, state in states.items()}
@@ -233,13 +233,13 @@ def remove_leftovers(outputs: Iterable[Path]) -> None:
     """Remove the temporary files that a killed run left beside its outputs.
 
     Args:
-        outputs: paths that were about to be written, see :func:`~noisewise.atomic.atomic_path`.
+        outputs: paths that the run was about to write, see :func:`~noisewise.atomic.atomic_path`.
     """
     by_folder: dict[Path, set[str]] = {}
     for path in outputs:
         by_folder.setdefault(path.parent, set()).add(path.name)
     for folder, names in by_folder.items():
-        # The data of these lie in a second file of the same stem.
+        # Their data are in a second file of the same stem.
         stems = tuple(f"{Path(name).stem}." for name in names if name.lower().endswith((".mhd", ".nhdr")))
         for entry in folder.iterdir() if folder.is_dir() else ():
             start, _, rest = entry.name.partition(".tmp.")
@@ -247,18 +247,6 @@ def remove_leftovers(outputs: Iterable[Path]) -> None:
                 entry.unlink(missing_ok=True)
             elif entry.name.startswith(f"{LEDGER_FOLDER}.") and entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
-
-
-def settings_digest(settings: Mapping[str, Any]) -> str:
-    """A name for settings, the same for equal ones.
-
-    Args:
-        settings: what JSON can hold.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

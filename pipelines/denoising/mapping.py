@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which values of a file stand for black and white: the manifest's rule, one mapping for a whole series."""
+"""The values of a file that stand for black and white: the manifest's rule, one range for a whole series."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..formats.stack import FormatError, ImageStack
 
 __all__ = ["stack_range", "stored_limits"]
 
-# Of larger stacks every so many-th value is taken: as float32 this many take 128 MiB.
+# Larger stacks are sampled at regular steps: as float32, this many values take 128 MiB.
 LARGEST_SAMPLE = 2**25
 
 
 def stack_range(
     stack: ImageStack, modality: str | None = None, stated: tuple[float, float] | None = None
 ) -> tuple[float, float] | None:
-    """The real values that stand for 0 and 1, found from all slices.
+    """The real values that map to 0 and 1, found from all slices.
 
     Args:
-        stack: what was read. Its frozen pixels do not count.
-        modality: ``"ct"`` for Hounsfield units; the stack's own when None.
-        stated: the range, where the user states it.
+        stack: the slices of the files. Frozen pixels are left out.
+        modality: ``"ct"`` for Hounsfield units; None takes the stack's own.
+        stated: the range, if the user states it.
 
     Returns:
-        ``(low, high)``; None for an image without contrast, which holds nothing to remove.
+        ``(low, high)``; None for an image without contrast, which has no noise to remove.
 
     Raises:
-        FormatError: when the rule gives no range, or one that more than a tenth of the pixels lies clearly below.
+        FormatError: if the rule gives no range, or more than a tenth of the pixels lie clearly below it.
     """
     if _is_constant(stack.slices):
         return None
@@ -57,11 +57,11 @@ def stored_limits(stack: ImageStack, real_range: tuple[float, float]) -> tuple[n
     """The stored values that stand for black and white.
 
     Args:
-        stack: what was read; where it is ``inverted``, black is the high value.
-        real_range: as :func:`stack_range` gives it.
+        stack: the slices of the files; if it is ``inverted``, black is the high value.
+        real_range: from :func:`stack_range`.
 
     Returns:
-        Two numbers, or two arrays ``(N,)`` where the slices differ in slope or intercept.
+        Two numbers, or two arrays ``(N,)`` if the slices differ in slope or intercept.
     """
     black, white = reversed(real_range) if stack.inverted else real_range
     slope, intercept = (np.asarray(value, np.float64) for value in (stack.slope, stack.intercept))

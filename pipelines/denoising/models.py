@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which network and weights denoise: a bundle's, or a weights file of the user's own."""
+"""The network and weights that denoise: those of a bundle, or the user's own weights file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from torch import nn
 from ...bundles import bundle_path
 from ..bundle.config import network_from_config
 from ..bundle.weights import load_weights
+from .settings import AUTO, CT_MODEL, DEFAULT_MODEL
 
 __all__ = ["AUTO", "CT_MODEL", "DEFAULT_MODEL", "DenoisingModel", "choose_model", "is_ct_model", "load_model"]
-
-AUTO = "auto"
-DEFAULT_MODEL = "multimodal_denoising"
-CT_MODEL = "low_dose_ct_denoising"
 
 
 @dataclass(frozen=True)
@@ -27,11 +24,11 @@ class DenoisingModel:
     """A network with its trained weights.
 
     Attributes:
-        name: the bundle's name, with the colon and the name of its other weights if these are taken, or the weights
+        name: the bundle's name, followed by a colon and the name of its other weights if these are used; or the weights
             file's name.
         network: maps ``(B, 3, H, W)`` in about [0, 1] to the same shape.
         digest: SHA-256 of the weights file.
-        halo: how far a pixel of the output looks, in pixels; None when unknown, so that images are never tiled.
+        halo: receptive radius in pixels; None if unknown, so that images are never tiled.
         grid: tiles start at multiples of this.
     """
 
@@ -43,11 +40,11 @@ class DenoisingModel:
 
 
 def choose_model(model: str | os.PathLike, modality: str | None) -> str:
-    """Resolve ``"auto"``: the CT bundle for CT where its weights exist, else the multimodal one.
+    """Resolve ``"auto"``: the CT bundle for CT if its weights exist, otherwise the multimodal one.
 
     Args:
-        model: ``"auto"``, a bundle's name, or a path; anything but ``"auto"`` is returned as it is.
-        modality: what the input says it is.
+        model: ``"auto"``, a bundle's name, or a path; all but ``"auto"`` is returned unchanged.
+        modality: modality of the input.
 
     Returns:
         The name or path of the model.
@@ -60,33 +57,33 @@ def choose_model(model: str | os.PathLike, modality: str | None) -> str:
 
 
 def is_ct_model(name: str) -> bool:
-    """Whether a model is the CT bundle's, with whichever of its weights.
+    """Whether a model is the CT bundle's, with any of its weights.
 
     Args:
         name: a model's name, see :class:`DenoisingModel`.
 
     Returns:
-        True if so: then it works in Hounsfield units.
+        True if it is; such a model expects Hounsfield units.
     """
     return name.partition(":")[0] == CT_MODEL
 
 
 @lru_cache(maxsize=4)
 def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> DenoisingModel:
-    """Load a model; each is loaded once in a process.
+    """Load a model. Each is loaded once in a process.
 
     Args:
         model: the name of a bundle of this package, the folder of any bundle (with ``configs/inference.yaml`` or
             ``.json``, and ``models/model.pt``), or a weights file. A colon and a name after a bundle's name, as in
-            ``"multimodal_denoising:commercial"``, take its ``models/model_commercial.pt``.
-        config: file with the ``network_def`` of a weights file; the multimodal bundle's network when None.
+            ``"multimodal_denoising:commercial"``, select its ``models/model_commercial.pt``.
+        config: file with the ``network_def`` of a weights file; None takes the multimodal bundle's network.
 
     Returns:
         The model, in evaluation mode.
 
     Raises:
-        ValueError: when the weights do not fit the network or the config holds no network.
-        FileNotFoundError: when there is no such bundle or file.
+        ValueError: if the weights do not fit the network, or the config defines no network.
+        FileNotFoundError: if there is no such bundle or file.
     """
     path = Path(model)
     folder, weights = _find(path)
@@ -111,5 +108,5 @@ def _find(path: Path) -> tuple[Path, Path]:
     weights = folder / "models" / (f"model_{variant}.pt" if colon else "model.pt")
     if colon and not weights.is_file():
         known = sorted(each.stem.removeprefix("model_") for each in weights.parent.glob("model_*.pt"))
-        raise FileNotFoundError(f"{name} has no weights {variant!r} beside its usual ones; it has {known}.")
+        raise FileNotFoundError(f"{name} has no weights {variant!r} besides its default ones; it has {known}.")
     return folder, weights

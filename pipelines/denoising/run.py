@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising many sources: the next is read and the last one written meanwhile; no failure stops the rest."""
+"""Denoise many sources: one is denoised while the next is read and the last one written. No failure stops the rest."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from typing import Any
 from ...listing import first_names
 from ..engines.base import EngineError
 from ..formats.quiet import quiet_libraries
-from ..formats.stack import FormatError
+from ..formats.stack import FormatError, ImageStack
+from .denoiser import get_denoiser
 from .jobs import DenoisedSource, JobRecord, LoadedSource, denoise_source, read_source, write_source
 from .ledger import Ledger, remove_leftovers
-from .settings import DenoisingOptions
+from .settings import DenoisingSettings
 from .sources import Found, Source
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "denoise_found",
     "failures_of",
     "fills_disk",
+    "recorded_settings",
     "run_sources",
 ]
 
@@ -40,18 +42,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OutputExistsError(ValueError):
-    """Results would replace files that are not known to be results; the message names the first few."""
+    """Results would replace files that noisewise has not written; the message names the first few."""
 
 
 @dataclass
 class Outcome:
-    """What became of one source.
+    """The outcome of one source.
 
     Attributes:
-        source: what there was to denoise.
-        state: ``"done"``, ``"skipped"`` (done by an earlier run), ``"failed"``, or ``"left"`` (a full disk came first).
-        failures: file and cause; for ``"done"`` those files of a series that could not be read.
-        record: what is known of the result, see :meth:`~noisewise.pipelines.denoising.jobs.JobRecord.summary`.
+        source: the source.
+        state: ``"done"``, ``"skipped"`` (done by an earlier run), ``"failed"``, or ``"left"`` (the disk was full).
+        failures: file and cause; for ``"done"``, the files of a series that could not be read.
+        record: the record of the result, see :meth:`~noisewise.pipelines.denoising.jobs.JobRecord.summary`.
     """
 
     source: Source
@@ -61,28 +63,28 @@ class Outcome:
 
 
 class Observer:
-    """Follows a run; all methods do nothing here, and are called in one thread at a time."""
+    """Follows a run. The methods do nothing here; they are called in one thread at a time."""
 
     def started(self, source: Source, slices: int, model: str) -> None:
-        """A source of so many slices is being denoised with a model, which is described in a few words."""
+        """A source with this number of slices is being denoised; ``model`` describes the model in a few words."""
 
     def advanced(self, slices: float) -> None:
-        """So many more of its slices are denoised."""
+        """This number of further slices is denoised."""
 
     def finished(self, outcome: Outcome) -> None:
         """A source is done, skipped or failed."""
 
 
 def check_outputs(sources: Iterable[Source], ledger: Ledger | None, overwrite: bool = False) -> None:
-    """Refuse to replace files that no run of ours has written.
+    """Refuse to replace files that no run of noisewise has written.
 
     Args:
-        sources: what there is to denoise.
-        ledger: of the output folder; None for single files, of which no record is kept.
+        sources: the sources to denoise.
+        ledger: record of the output folder; None for single files, of which no record is kept.
         overwrite: whether any file may be replaced.
 
     Raises:
-        OutputExistsError: naming the first few.
+        OutputExistsError: if there are any; the message names the first few.
     """
     if overwrite:
         return
@@ -99,31 +101,31 @@ def check_outputs(sources: Iterable[Source], ledger: Ledger | None, overwrite: b
 
 def run_sources(
     sources: Iterable[Source],
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     ledger: Ledger | None = None,
     workers: int = 1,
     observer: Observer | None = None,
 ) -> list[Outcome]:
     """Denoise sources one after the other.
 
-    At most ``1 + 2 * workers`` of them are in memory: one that is denoised, and those being read and written.
+    At most ``1 + 2 * workers`` of them are in memory: the one being denoised, and those being read and written.
 
     Args:
-        sources: what there is to denoise.
-        options: how.
-        ledger: the record of the output folder; sources that are complete there are skipped. None keeps no record.
-        workers: threads that read, and as many that write.
-        observer: is told what happens.
+        sources: the sources to denoise.
+        settings: how to denoise.
+        ledger: record of the output folder; sources that are complete there are skipped. None keeps no record.
+        workers: number of threads that read, and of threads that write.
+        observer: follows the run.
 
     Returns:
-        What became of each source, in the order of completion.
+        The outcome of each source, in the order of completion.
 
     Raises:
-        EngineError: when no image can be denoised.
-        KeyboardInterrupt: once what was being written is whole.
+        EngineError: if the engine cannot denoise any image.
+        KeyboardInterrupt: after the files being written are complete.
     """
-    options.check_device()
-    run = _Run(sources, options, ledger, observer or Observer(), workers=workers)
+    settings.check_device()
+    run = _Run(sources, settings, ledger, observer or Observer(), workers=workers)
     with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(workers, "write") as writers:
         try:
             run.go(readers, writers)
@@ -135,52 +137,78 @@ def run_sources(
 
 def denoise_found(
     found: Found,
-    options: DenoisingOptions,
+    settings: DenoisingSettings,
     overwrite: bool = False,
     observer: Observer | None = None,
     run: Callable[..., list[Outcome]] = run_sources,
 ) -> list[Outcome]:
-    """Denoise what was found. For a folder a record is kept in the output folder, by which a stopped run goes on.
+    """Denoise the sources that were found. For a folder, a record in the output folder lets a stopped run resume.
 
     Args:
-        found: what there is to denoise.
-        options: how.
-        overwrite: whether files that exist, and results of other settings, may be replaced.
-        observer: is told what happens.
-        run: what denoises the sources: :func:`run_sources`, or the same on a cluster.
+        found: the sources.
+        settings: how to denoise.
+        overwrite: whether existing files and results of other settings may be replaced.
+        observer: follows the run.
+        run: denoises the sources: :func:`run_sources`, or its counterpart for a cluster.
 
     Returns:
-        What became of each source.
+        The outcome of each source.
 
     Raises:
-        OutputExistsError: when a file would be replaced.
-        LedgerError: when the output folder holds results of other settings, or another run is writing there.
-        ValueError: when the model cannot be loaded.
+        OutputExistsError: if a file would be replaced.
+        LedgerError: if the output folder holds results of other settings, or another run is writing there.
+        ValueError: if the model cannot be loaded.
     """
-    settings = {**options.settings(), "input": os.path.abspath(found.root)}
+    recorded = {**recorded_settings(settings), "input": os.path.abspath(found.root)}
     with ExitStack() as stack:
         ledger = None
         if found.is_tree:
-            ledger = stack.enter_context(Ledger(found.root, found.output_root, settings, overwrite))
+            ledger = stack.enter_context(Ledger(found.root, found.output_root, recorded, overwrite))
         check_outputs(found.sources, ledger, overwrite)
         stack.enter_context(quiet_libraries())
-        return run(found.sources, options, ledger=ledger, observer=observer)
+        return run(found.sources, settings, ledger=ledger, observer=observer)
+
+
+def recorded_settings(settings: DenoisingSettings) -> dict[str, Any]:
+    """The settings that results depend on, as the ledger keeps them: a run does not resume results of other settings.
+
+    Tiles and engines change results by less than 1e-4 of the range and are left out.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        Values that JSON can hold, with the SHA-256 of the weights by model.
+
+    Raises:
+        ValueError: if a model cannot be loaded.
+        FileNotFoundError: if there is no such model.
+    """
+    models = [get_denoiser(settings, modality).model for modality in (None, "ct")]
+    return {
+        "weights": {model.name: model.digest for model in models},
+        "strength": settings.strength,
+        "precision": settings.precision,
+        "modality": settings.modality,
+        "intensity_range": None if settings.intensity_range is None else list(settings.intensity_range),
+        "slice_axis": settings.slice_axis,
+    }
 
 
 class RunState:
-    """What is left to do in a run, and what became of the rest.
+    """The sources that a run still has to denoise, and the outcomes of the others.
 
     Args:
-        sources: what there is to denoise; what the ledger knows to be complete is skipped.
-        options: how.
-        ledger: the record of the output folder, or None.
-        observer: is told what happens.
+        sources: the sources; those that are complete by the ledger are skipped.
+        settings: how to denoise.
+        ledger: record of the output folder, or None.
+        observer: follows the run.
     """
 
     def __init__(
-        self, sources: Iterable[Source], options: DenoisingOptions, ledger: Ledger | None, observer: Observer
+        self, sources: Iterable[Source], settings: DenoisingSettings, ledger: Ledger | None, observer: Observer
     ) -> None:
-        self.options, self.ledger, self.observer = options, ledger, observer
+        self.settings, self.ledger, self.observer = settings, ledger, observer
         self.waiting: deque[Source] = deque()
         self.outcomes: list[Outcome] = []
         self.disk_is_full = False
@@ -192,12 +220,12 @@ class RunState:
                 self.report(Outcome(source, "skipped", record=record))
 
     def report(self, outcome: Outcome) -> None:
-        """Keep and tell what became of a source."""
+        """Keep the outcome of a source, and tell the observer."""
         self.outcomes.append(outcome)
         self.observer.finished(outcome)
 
     def leave_rest(self) -> None:
-        """Report what still waits, after a full disk."""
+        """Report the sources that still wait, after the disk was full."""
         while self.waiting:
             self.report(Outcome(self.waiting.popleft(), "left"))
 
@@ -219,10 +247,10 @@ class _Run(RunState):
     def read_ahead(self, readers: Executor) -> None:
         while self.waiting and len(self.reading) < self.workers:
             source = self.waiting.popleft()
-            self.reading.append((source, readers.submit(read_source, source, self.options)))
+            self.reading.append((source, readers.submit(read_source, source, self.settings)))
 
     def denoise_next(self, readers: Executor, writers: Executor) -> None:
-        # All that holds the images is local here, so that they are gone with this call but for the writer's.
+        # Only local names refer to the images here, so that the call frees all but those being written.
         source, future = self.reading[0]
         unreadable = future.exception()
         self.reading.popleft()
@@ -234,8 +262,8 @@ class _Run(RunState):
         del future
         try:
             stack = loaded.stack
-            self.observer.started(source, len(stack.slices), self.options.describe(stack.modality, stack.eight_bit))
-            denoised = denoise_source(loaded, self.options, self.observer.advanced)
+            self.observer.started(source, len(stack.slices), _describe_model(self.settings, stack))
+            denoised = denoise_source(loaded, self.settings, self.observer.advanced)
         except EngineError:
             raise
         except Exception as error:
@@ -246,7 +274,7 @@ class _Run(RunState):
         self.writing[writers.submit(self.write, denoised)] = source
 
     def stop(self) -> None:
-        """Let what is being written become whole, and begin nothing."""
+        """Finish the files being written, and start no others."""
         self.waiting.extendleft(source for source, _ in reversed(self.reading))
         self.collect(all_writes=True)
 
@@ -254,14 +282,14 @@ class _Run(RunState):
         source = denoised.loaded.source
         if self.ledger is None:
             remove_leftovers(source.all_outputs)
-            return write_source(denoised, self.options)
+            return write_source(denoised, self.settings)
         self.ledger.begin(source)
-        record = write_source(denoised, self.options)
+        record = write_source(denoised, self.settings)
         self.ledger.finish(source, record.inputs, record.summary())
         return record
 
     def collect(self, all_writes: bool = False) -> None:
-        """Wait for a write, or for all."""
+        """Wait for one write, or for all."""
         if not self.writing:
             return
         done, _ = wait(self.writing, return_when=ALL_COMPLETED if all_writes else FIRST_COMPLETED)
@@ -275,12 +303,16 @@ class _Run(RunState):
                 self.report(Outcome(source, "failed", failures_of(error, source)))
 
 
+def _describe_model(settings: DenoisingSettings, stack: ImageStack) -> str:
+    return get_denoiser(settings, stack.modality).describe(stack.eight_bit)
+
+
 def failures_of(error: BaseException, source: Source) -> list[tuple[str, str]]:
-    """File and cause, one line each.
+    """File and cause of each failure, one line each.
 
     Args:
-        error: what stopped a source.
-        source: which.
+        error: the error that stopped a source.
+        source: the source.
     """
     if isinstance(error, ExceptionGroup):
         return [failure for each in error.exceptions for failure in failures_of(each, source)]
@@ -296,10 +328,10 @@ def failures_of(error: BaseException, source: Source) -> list[tuple[str, str]]:
 
 
 def fills_disk(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is a full disk or an exceeded quota.
+    """Whether an error, or its cause, is a full disk or an exceeded quota.
 
     Args:
-        error: what stopped a source.
+        error: the error that stopped a source.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:

@@ -1,41 +1,55 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How files are denoised: the choices of one run, and the denoisers that they mean."""
+"""How images are denoised: one object that every way into the denoiser shares."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
+from ...listing import check_known
+from ..engines.base import ENGINES, PRECISIONS, EngineError
+from ..moved import renamed
 
-from ..engines.base import EngineError
-from .denoiser import DEFAULT_MEMORY, Denoiser
-from .function import cached_denoiser
-from .models import AUTO, choose_model
+__all__ = ["AUTO", "CT_MODEL", "DEFAULT_MEMORY", "DEFAULT_MODEL", "DenoisingSettings"]
 
-__all__ = ["DenoisingOptions"]
+AUTO = "auto"
+DEFAULT_MODEL = "multimodal_denoising"
+CT_MODEL = "low_dose_ct_denoising"
+DEFAULT_MEMORY = 2 * 2**30
+# The fields that a loaded denoiser depends on; the others change from image to image.
+DENOISER_FIELDS = ("model", "config", "engine", "precision", "device", "tile_size", "memory")
 
 
 @dataclass(frozen=True)
-class DenoisingOptions:
-    """The choices of one run; they can be sent to another process.
+class DenoisingSettings:
+    """The settings of a denoiser and of a run. They are hashable and can be sent to another process.
+
+    Paths, devices and lists are converted to strings and tuples.
 
     Args:
         model: a bundle's name, a bundle's folder, a weights file, or ``"auto"``, see
             :func:`~noisewise.pipelines.denoising.models.choose_model`.
         config: file with the ``network_def``, for a weights file of another network.
-        engine: see :class:`~noisewise.pipelines.denoising.Denoiser`, like ``precision`` and ``device``.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"auto"``.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
-        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
-        tile_size: side of a tile in pixels; None tiles only what does not fit ``memory``.
+        engine: ``"auto"`` (the fastest installed), ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+        precision: ``"float32"``; ``"bfloat16"``; ``"auto"`` takes bfloat16 for 8-bit values where the device computes
+            in it natively, and float32 otherwise.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes a GPU if there is one.
+        tile_size: side of a tile in pixels; None tiles only images that do not fit ``memory``. The result does not
+            depend on it by more than about 1e-6.
         memory: working memory in bytes, beyond the images themselves.
-        modality: of all images, such as ``"ct"``; what the files say when None.
-        intensity_range: real values that stand for black and white; by the manifest's rule when None.
-        slice_axis: along which volumes are cut; by their spacing when None.
-        noise_map: whether what was removed is written beside each result.
-        audit: whether what was removed is checked for structure.
+        strength: 0 returns the input, 1 the denoised image, values between a blend.
+        modality: of all images, such as ``"ct"``; None takes the modality that each file states.
+        intensity_range: real values ``(low, high)`` that stand for black and white; None finds them by the manifest's
+            rule.
+        slice_axis: axis (0, 1 or 2) along which volumes are cut; None chooses it by their spacing.
+        noise_map: whether to write the removed noise beside each result.
+        audit: whether to check the removed noise for structure.
+
+    Raises:
+        ValueError: if a setting is out of range.
+        EngineError: if there is no such engine or precision.
     """
 
     model: str = AUTO
@@ -43,9 +57,9 @@ class DenoisingOptions:
     engine: str = "auto"
     precision: str = "auto"
     device: str | None = None
-    strength: float = 1.0
     tile_size: int | None = None
     memory: int = DEFAULT_MEMORY
+    strength: float = 1.0
     modality: str | None = None
     intensity_range: tuple[float, float] | None = None
     slice_axis: int | None = None
@@ -53,67 +67,68 @@ class DenoisingOptions:
     audit: bool = False
 
     def __post_init__(self) -> None:
+        for name, convert in (("model", os.fspath), ("config", os.fspath), ("device", str), ("intensity_range", tuple)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, convert(getattr(self, name)))
+        check_known("engine", self.engine, ENGINES, EngineError)
+        check_known("precision", self.precision, PRECISIONS, EngineError)
+        if self.tile_size is not None and self.tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength}.")
-        if self.intensity_range is not None and not self.intensity_range[0] < self.intensity_range[1]:
-            raise ValueError("the intensity range {:g} {:g} is empty.".format(*self.intensity_range))
+        if self.intensity_range is not None:
+            _check_range(self.intensity_range)
+        if self.slice_axis not in (None, 0, 1, 2):
+            raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {self.slice_axis!r}.")
         if self.device is not None:
-            try:
-                torch.device(self.device)
-            except RuntimeError as error:
-                raise ValueError(f"there is no device {self.device!r}.") from error
+            _check_device_name(self.device)
 
-    def denoiser(self, modality: str | None = None) -> Denoiser:
-        """The denoiser for images of a modality, each made once in a process.
+    def for_denoiser(self, model: str | None = None) -> DenoisingSettings:
+        """The settings that a loaded denoiser depends on; all others have their defaults.
 
         Args:
-            modality: what the file says; :attr:`modality` goes before it.
+            model: replaces :attr:`model`; None keeps it.
 
-        Raises:
-            ValueError: when an option is out of range, or the model cannot be loaded.
-            FileNotFoundError: when there is no such model.
+        Returns:
+            Equal settings for all images that the same denoiser serves.
         """
-        model = choose_model(self.model, self.modality or modality)
-        return cached_denoiser(
-            model, self.engine, self.precision, self.device, self.tile_size, self.memory, self.config
-        )
+        kept = DenoisingSettings(**self.denoiser_arguments())
+        return kept if model is None else replace(kept, model=model)
+
+    def denoiser_arguments(self) -> dict[str, Any]:
+        """The arguments of :class:`~noisewise.pipelines.denoising.Denoiser`, by name."""
+        return {name: getattr(self, name) for name in DENOISER_FIELDS}
 
     def check_device(self) -> None:
-        """Refuse a GPU that this computer does not have.
+        """Check that this computer has the device.
 
         Raises:
-            EngineError: that names it.
+            EngineError: if it is a GPU that this computer does not have.
         """
-        device = torch.device(self.device or "cpu")
+        if self.device is None:
+            return
+        import torch
+
+        device = torch.device(self.device)
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise EngineError(f"there is no device {self.device!r} here.")
 
-    def describe(self, modality: str | None = None, eight_bit: bool = False) -> str:
-        """The model for images of a modality, and what runs it, in a few words.
 
-        Args:
-            modality: as for :meth:`denoiser`.
-            eight_bit: whether the stored values are 8-bit grey levels.
-        """
-        denoiser = self.denoiser(modality)
-        model, engine = denoiser.model, denoiser.engine(eight_bit)
-        return f"{model.name}, weights {model.digest[:12]}; {engine.name}, {engine.precision} on {denoiser.device}"
+def _check_range(limits: tuple[float, ...]) -> None:
+    if len(limits) != 2:
+        raise ValueError(f"the intensity range must be two numbers (low, high), got {limits}.")
+    if not limits[0] < limits[1]:
+        raise ValueError("the intensity range {:g} {:g} is empty.".format(*limits))
 
-    def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON knows it: results of other settings are not gone on with.
 
-        Tiles and engines change results by less than 1e-4 of the range and do not count.
+def _check_device_name(device: str) -> None:
+    # Importing PyTorch takes seconds, and few runs state a device.
+    import torch
 
-        Raises:
-            ValueError: when a model cannot be loaded.
-            FileNotFoundError: when there is no such model.
-        """
-        models = [self.denoiser(modality).model for modality in (None, "ct")]
-        return {
-            "weights": {model.name: model.digest for model in models},
-            "strength": self.strength,
-            "precision": self.precision,
-            "modality": self.modality,
-            "intensity_range": None if self.intensity_range is None else list(self.intensity_range),
-            "slice_axis": self.slice_axis,
-        }
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"there is no device {device!r}.") from error
+
+
+__getattr__ = renamed(__name__, DenoisingOptions="DenoisingSettings")

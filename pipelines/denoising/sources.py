@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to denoise below an input, and where each result goes."""
+"""The images below an input, and the path of each result."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix
-from ..formats.dicom import group_dicom
-from ..formats.quiet import quiet_libraries
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
 
 __all__ = ["LEDGER_FOLDER", "Found", "Source", "SourceError", "find_sources"]
 
-# No image at all, though its content begins as a DICOM file does.
+# Not an image, although its content begins like a DICOM file.
 DICOM_INDEX = "dicomdir"
 AUDIT_FOLDER = "noisewise_audit"
 LEDGER_FOLDER = ".noisewise"
 
 
 class SourceError(ValueError):
-    """An input or output that cannot be used; the message names it and the cause."""
+    """An input or output cannot be used; the message names it and the cause."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,10 @@ class Source:
 
     Attributes:
         paths: its files.
-        outputs: where each of them goes, of the same length.
-        kind: its suffix in small letters, or ``"dicom"``.
-        noise_map: where what was removed goes, None for nowhere.
-        picture: where the picture of the audit goes, None for nowhere.
+        outputs: path of each file's result, of the same length.
+        kind: its suffix in lower case, or ``"dicom"``.
+        noise_map: path of the removed noise; None does not write it.
+        picture: path of the audit's picture; None does not draw it.
     """
 
     paths: tuple[Path, ...]
@@ -48,16 +46,16 @@ class Source:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
 
     @property
     def all_outputs(self) -> list[Path]:
-        """All files that are written for it."""
+        """The paths of all files that are written for it."""
         return [*self.outputs, *(path for path in (self.noise_map, self.picture) if path is not None)]
 
     def only(self, paths: Iterable[Path]) -> Source:
-        """The same with some of its files, in their order.
+        """The source with some of its files, in their order.
 
         Args:
             paths: some of :attr:`paths`.
@@ -69,16 +67,16 @@ class Source:
 
 @dataclass
 class Found:
-    """What lies below an input.
+    """The files below an input.
 
     Attributes:
-        sources: what there is to denoise.
-        root: the folder that names are relative to.
-        output_root: the folder below which results go.
+        sources: the images, volumes and series.
+        root: folder that names are relative to.
+        output_root: folder of the results.
         is_tree: whether the input is a folder; False for a single file.
-        no_images: files that are no images, and what is known of them.
-        excluded: folders that lie below the input but hold results, of this run or another.
-        audit_folder: where the report of the audit goes, None without one.
+        no_images: files that are not images, and why.
+        excluded: folders below the input that are left out because they hold results, of this run or another.
+        audit_folder: folder of the audit's report; None without an audit.
     """
 
     sources: list[Source]
@@ -96,25 +94,25 @@ def find_sources(
     noise_map: bool = False,
     audit: bool = False,
 ) -> Found:
-    """Find what there is to denoise, and name its results.
+    """Find the images below an input, and name their results.
 
-    A file goes to a file, or into a folder that exists. A folder's files keep their relative names below the output.
-    Hidden files and folders are left out; links are followed.
+    The result of a file is a file, or a file in an existing folder. Files of a folder keep their relative names below
+    the output. Hidden files and folders are left out; links are followed.
 
     Args:
         input_path: an image, a folder that holds a DICOM series, or a tree of folders.
-        output_path: where results go.
-        noise_map: whether what is removed is written too: ``<name>_removed.nii.gz`` for volumes and DICOM, and
-            ``<name>_removed.tif`` for flat images, beside the result (for a series: of its first file).
-        audit: whether what is removed is checked for structure; the report goes to ``noisewise_audit`` in the output
+        output_path: file or folder of the results.
+        noise_map: whether the removed noise is written too: beside the result (of a series: beside its first file), as
+            ``<name>_removed.nii.gz`` for volumes and DICOM and as ``<name>_removed.tif`` for flat images.
+        audit: whether the removed noise is checked for structure; the report goes to ``noisewise_audit`` in the output
             folder, or to ``<name>_audit`` beside a single file.
 
     Returns:
-        Sources, sorted by path; a DICOM series within a folder is one.
+        The sources, sorted by path. A DICOM series within a folder is one source.
 
     Raises:
-        SourceError: when the input does not exist, is no image or holds none, or when results would replace inputs
-            or lie among them.
+        SourceError: if the input does not exist, is not an image or holds none, or if results would replace inputs or
+            lie among them.
     """
     source, output = Path(input_path), Path(output_path)
     if not source.exists():
@@ -122,7 +120,7 @@ def find_sources(
     if source.is_dir():
         found = _find_in_folder(source, output)
     else:
-        # A path does not keep the slash by which a folder is meant.
+        # A path drops the trailing slash that marks a folder.
         found = _find_file(source, output, output.is_dir() or os.fspath(output_path).endswith(("/", os.sep)))
     _real_folder.cache_clear()
     named = _with_extras(found, noise_map, audit)
@@ -138,7 +136,7 @@ def find_sources(
 def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
     kind = _kind(source)
     if kind is None:
-        raise SourceError(f"{source}: is no image that can be denoised; {_formats()} are.")
+        raise SourceError(f"{source}: is not an image that can be denoised; {_formats()} are.")
     if into_folder:
         output = output / source.name
     if kind != "dicom" and _kind(output) != kind:
@@ -147,6 +145,10 @@ def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
 
 
 def _find_in_folder(source: Path, output: Path) -> Found:
+    # The libraries that read DICOM take long to import.
+    from ..formats.dicom import group_dicom
+    from ..formats.quiet import quiet_libraries
+
     if output.exists() and not output.is_dir():
         raise SourceError(f"{output}: is a file, and {source} a folder; give a folder for its results.")
     real_source, real_output = os.path.realpath(source), os.path.realpath(output)
@@ -159,7 +161,7 @@ def _find_in_folder(source: Path, output: Path) -> Found:
     for path in _walk(source, real_output, found.excluded):
         kind = _kind(path)
         if kind is None:
-            found.no_images[path] = "is no image."
+            found.no_images[path] = "is not an image."
         elif kind == "dicom":
             dicom.append(path)
         else:
@@ -176,7 +178,7 @@ def _find_in_folder(source: Path, output: Path) -> Found:
 
 
 def _walk(root: Path, output: str, excluded: list[Path]) -> Iterator[Path]:
-    """All files that are not hidden, by name; folders of results are noted and left out."""
+    """All files that are not hidden, by name. Folders of results are added to ``excluded`` and left out."""
     seen = {os.path.realpath(root)}
     for folder, folders, names in os.walk(root, followlinks=True):
         kept = []
@@ -185,7 +187,7 @@ def _walk(root: Path, output: str, excluded: list[Path]) -> Iterator[Path]:
             real = os.path.realpath(path)
             if real == output or (path / LEDGER_FOLDER).is_dir():
                 excluded.append(path)
-            elif not name.startswith(".") and real not in seen:  # a link may lead back to where it lies
+            elif not name.startswith(".") and real not in seen:  # A link may lead back to its own folder.
                 seen.add(real)
                 kept.append(name)
         folders[:] = kept
@@ -195,7 +197,7 @@ def _walk(root: Path, output: str, excluded: list[Path]) -> Iterator[Path]:
 
 
 def _entry(path: Path) -> tuple[str, str]:
-    """The place of a file, whatever links its folder is reached by. A link in that place would itself be replaced."""
+    """The place of a file, whatever links lead to its folder. If the file itself is a link, the link is replaced."""
     return _real_folder(path.parent), path.name
 
 
@@ -205,11 +207,11 @@ def _real_folder(folder: Path) -> str:
 
 
 def _kind(path: Path) -> str | None:
-    """The suffix of a format, ``"dicom"``, or None for no image."""
+    """The suffix of a format, ``"dicom"``, or None if the file is not an image."""
     suffix = suffix_of(path)
     if suffix is not None:
         return suffix
-    # Of a pipe without a writer no byte can be read, and the reader waits for ever.
+    # Reading a pipe that no one writes to would wait forever.
     return "dicom" if path.name.lower() != DICOM_INDEX and path.is_file() and is_dicom(path) else None
 
 
@@ -218,7 +220,7 @@ def _formats() -> str:
 
 
 def _with_extras(found: Found, noise_map: bool, audit: bool) -> list[Source]:
-    """Name noise maps and pictures, no two files alike."""
+    """Name noise maps and pictures, each by a name of its own."""
     taken = {str(path).casefold() for source in found.sources for path in source.outputs}
     plain = Counter(str(_beside(source, "_removed")).casefold() for source in found.sources)
     if audit and found.is_tree:
@@ -230,7 +232,7 @@ def _with_extras(found: Found, noise_map: bool, audit: bool) -> list[Source]:
         path = picture = None
         if noise_map:
             path = _beside(source, "_removed")
-            # a.png and a.tif, or an input that is called a_removed.tif already
+            # a.png and a.tif, or an input with the name a_removed.tif
             if plain[str(path).casefold()] > 1 or str(path).casefold() in taken:
                 path = _beside(source, "_removed", keep_suffix=True)
         if audit:
@@ -241,7 +243,7 @@ def _with_extras(found: Found, noise_map: bool, audit: bool) -> list[Source]:
 
 
 def _beside(source: Source, ending: str, extension: str | None = None, keep_suffix: bool = False) -> Path:
-    """A name made of the first output's."""
+    """A path derived from the first output."""
     first = min(source.outputs)
     stem, suffix = split_suffix(first.name, SUFFIXES + DICOM_SUFFIXES)
     if keep_suffix:

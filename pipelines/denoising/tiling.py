@@ -16,9 +16,9 @@ class Tile:
     """A part of an image.
 
     Attributes:
-        core: rows and columns of the image that this tile gives.
+        core: rows and columns of the result that this tile provides.
         window: rows and columns that the network reads for it: the core and a halo, cut at the image's border.
-        inner: where the core lies within the window.
+        inner: the core's place within the window.
     """
 
     core: tuple[slice, slice]
@@ -29,23 +29,23 @@ class Tile:
 def tiles(height: int, width: int, tile_size: int | None, halo: int, grid: int = 1) -> Iterator[Tile]:
     """Cut an image into tiles.
 
-    A network without global operations, whose output depends on inputs at most ``halo`` pixels away, gives in each
-    core what it gives on the whole image: the window ends where the halo does or where the image does, and is never
-    padded, so that the network's own zero padding acts at the image's border alone. MONAI's ``SlidingWindowInferer``
+    If the network has no global operations, and its output depends on inputs at most ``halo`` pixels away, each core is
+    equal to that part of the untiled result: the window ends with the halo or with the image and is never padded, so
+    that the network's own zero padding acts only at the border of the image. MONAI's ``SlidingWindowInferer``
     pads the image and blends overlapping windows, and is therefore not exact.
 
     Args:
-        height: of the image, at least 1.
-        width: of the image, at least 1.
-        tile_size: side of a core in pixels; None takes the whole image. Cores are made equally large, at most this.
+        height: height of the image, at least 1.
+        width: width of the image, at least 1.
+        tile_size: side of a core in pixels; None takes the whole image. Cores have equal sizes, at most this.
         halo: the network's receptive radius in pixels.
-        grid: windows start at multiples of this: the side of the cells that the network's strided levels share.
+        grid: windows start at multiples of this, the product of the network's strides.
 
     Yields:
         Tiles that cover the image once, row by row.
 
     Raises:
-        ValueError: when a size or the grid is below 1 or the halo below 0.
+        ValueError: if a size or the grid is below 1, or the halo below 0.
     """
     if height < 1 or width < 1 or (tile_size is not None and tile_size < 1) or halo < 0 or grid < 1:
         raise ValueError(f"no tiles of {tile_size} with a halo of {halo} in an image of {height} x {width}.")

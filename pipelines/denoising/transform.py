@@ -15,9 +15,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from .denoiser import DEFAULT_MEMORY
-from .function import denoise
-from .models import DEFAULT_MODEL
+from .function import denoise_array
+from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 
 __all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
 
@@ -25,22 +24,22 @@ __all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
 class Denoise(Transform):
     """Denoise a channel-first image or volume; affine and metadata of a MetaTensor are kept.
 
-    Volumes are denoised slice by slice. As everywhere in MONAI the first spatial axis is x; slices are turned so that y
-    runs down their rows, as in files, since a network may tell rows from columns: the result is that of ``noisewise
-    denoise`` on the file. The weights are loaded once in a process, on the first call.
+    Volumes are denoised slice by slice. As everywhere in MONAI, the first spatial axis is x. Slices are transposed so
+    that y runs down their rows, as in files, since a network may tell rows from columns: the result equals that of
+    ``noisewise denoise`` on the file. The weights are loaded once in a process, on the first call.
 
     Args:
         model: a bundle's name, a bundle's folder or a weights file.
-        intensity_range: the values that stand for black and white; by default [0, 1] for floats and the dtype's range
-            for integers, so that it follows e.g. ``ScaleIntensityRange(b_min=0, b_max=1)``. ``(-1000, 1000)`` for CT
-            in Hounsfield units.
-        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
-        slice_axis: spatial axis (0, 1 or 2) along which a volume is cut into slices. None takes the one with the
-            largest spacing by a MetaTensor's affine, and the last one otherwise or when all are equal.
-        color: whether three channels are colours; other channels are denoised one by one, as grey images.
-        engine: see :func:`noisewise.denoise`, like the rest.
+        intensity_range: the values ``(low, high)`` that stand for black and white. By default this is [0, 1] for floats
+            and the dtype's range for integers, so that the transform can follow ``ScaleIntensityRange(b_min=0,
+            b_max=1)``. Use ``(-1000, 1000)`` for CT in Hounsfield units.
+        strength: 0 returns the input, 1 the denoised image, values between a blend.
+        slice_axis: spatial axis (0, 1 or 2) along which a volume is cut into slices. None takes the axis with the
+            largest spacing by a MetaTensor's affine, and the last axis for other arrays or if all spacings are equal.
+        color: whether three channels are colors; other channels are denoised one by one, as gray images.
+        engine: see :func:`noisewise.denoise`, as for the following arguments.
         precision: ``"float32"``, ``"bfloat16"`` or ``"auto"``.
-        device: where; the image's own device, or for arrays a GPU where there is one, when None.
+        device: None takes the image's own device, and for arrays a GPU if there is one.
         tile_size: side of a tile in pixels, or None.
         memory: working memory in bytes.
     """
@@ -60,21 +59,31 @@ class Denoise(Transform):
         tile_size: int | None = None,
         memory: int = DEFAULT_MEMORY,
     ) -> None:
-        if slice_axis not in (None, 0, 1, 2):
-            raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {slice_axis!r}.")
-        self.slice_axis = slice_axis
+        # Settings alone, not the denoiser, so that a pipeline with this transform can be pickled for worker processes.
+        self.settings = DenoisingSettings(
+            model=model,
+            engine=engine,
+            precision=precision,
+            device=device,
+            tile_size=tile_size,
+            memory=memory,
+            strength=strength,
+            intensity_range=intensity_range,
+            slice_axis=slice_axis,
+        )
         self.color = color
-        # Keywords alone, so that a pipeline with this transform can be pickled for worker processes.
-        self.options = {
-            "model": model,
-            "intensity_range": intensity_range,
-            "strength": strength,
-            "engine": engine,
-            "precision": precision,
-            "device": device,
-            "tile_size": tile_size,
-            "memory": memory,
-        }
+
+    @classmethod
+    def from_settings(cls, settings: DenoisingSettings, color: bool = True) -> Denoise:
+        """Make the transform from settings.
+
+        Args:
+            settings: how to denoise; their modality, noise map and audit are not used.
+            color: whether three channels are colors.
+        """
+        transform = cls(color=color)
+        transform.settings = settings
+        return transform
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Denoise.
@@ -83,10 +92,10 @@ class Denoise(Transform):
             img: ``(C, X, Y)`` or ``(C, X, Y, Z)``.
 
         Returns:
-            The denoised image: kind, dtype, shape, device and metadata of ``img``.
+            The denoised image, with the type, dtype, shape, device and metadata of ``img``.
 
         Raises:
-            ValueError: when ``img`` is neither, or as :func:`noisewise.denoise`.
+            ValueError: if ``img`` has another shape, or see :func:`noisewise.denoise`.
         """
         if img.ndim not in (3, 4):
             raise ValueError(f"expected (C, X, Y) or (C, X, Y, Z), got shape {tuple(img.shape)}.")
@@ -94,14 +103,14 @@ class Denoise(Transform):
         is_color = self.color and img.shape[0] == 3
         volume = values if img.ndim == 4 else values[..., None]
         axis = 1 + (2 if img.ndim == 3 else self._axis(img))
-        # To slices, rows, columns, channels; grey channels are slices as well.
+        # To slices, rows, columns, channels; gray channels become slices too.
         moved = np.moveaxis(volume, axis, 1) if isinstance(volume, np.ndarray) else volume.movedim(axis, 1)
         moved = moved.swapaxes(2, 3)
         if is_color:
             slices = np.moveaxis(moved, 0, -1) if isinstance(moved, np.ndarray) else moved.movedim(0, -1)
         else:
             slices = moved.reshape(-1, *moved.shape[2:])
-        result = denoise(slices, color=is_color, **self.options)
+        result = denoise_array(slices, self.settings, is_color)
         if is_color:
             result = np.moveaxis(result, -1, 0) if isinstance(result, np.ndarray) else result.movedim(-1, 0)
         result = result.reshape(moved.shape).swapaxes(2, 3)
@@ -112,8 +121,8 @@ class Denoise(Transform):
         return np.ascontiguousarray(result) if isinstance(result, np.ndarray) else result.contiguous()
 
     def _axis(self, img: NdarrayOrTensor) -> int:
-        if self.slice_axis is not None:
-            return self.slice_axis
+        if self.settings.slice_axis is not None:
+            return self.settings.slice_axis
         if not isinstance(img, MetaTensor):
             return 2
         spacing = np.asarray(img.pixdim, np.float64)[:3]
@@ -126,7 +135,7 @@ class Denoised(MapTransform):
     Args:
         keys: channel-first images or volumes.
         allow_missing_keys: don't raise when a key is missing.
-        options: those of :class:`Denoise`.
+        options: arguments of :class:`Denoise`.
 
     Example:
         >>> from monai.transforms import Compose, LoadImaged, ScaleIntensityRanged

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineError"]
 
@@ -15,7 +16,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class EngineError(ValueError):
-    """An engine that does not exist, is not installed or cannot do what was asked for."""
+    """An engine does not exist, is not installed or cannot run as requested."""
 
 
 class Engine(Protocol):
@@ -35,7 +36,7 @@ class Engine(Protocol):
         """Denoise.
 
         Args:
-            images: ``(B, C, H, W)`` float32 in [0, 1], C being 1 (grey, which costs one pass) or 3.
+            images: ``(B, C, H, W)`` float32 in [0, 1]; C is 1 (gray, which takes one pass) or 3.
 
         Returns:
             The denoised images, float32, of the same shape.

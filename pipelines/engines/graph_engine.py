@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the engines share that compile a network's graph."""
+"""The common part of the engines that compile a network's graph."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .torch_engine import inference_networks
 
 __all__ = ["GraphEngine", "Shape", "example", "without_warnings"]
 
-# None where any length will do.
+# None stands for any length.
 Shape = tuple[int | None, int, int | None, int | None]
 MOST_COMPILED = 4
-# After so many calls in a row with images of one shape, as the slices of a series give, a graph for that shape alone is
-# compiled: it takes seconds, and is a tenth faster.
+# After this many calls in a row with images of one shape, as for the slices of a series, a graph for that shape alone
+# is compiled. That takes seconds, and the graph is a tenth faster.
 MOST_CALLS_ALIKE = 8
-# How far from PyTorch a captured graph may be, as a part of the largest value.
+# Largest difference between a captured graph and PyTorch, relative to the largest value.
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
 
 
@@ -36,8 +36,8 @@ class GraphEngine(ABC):
     """Compiles a network on first use and runs it on the CPU, one call at a time.
 
     A network that states its ``receptive_radius`` does the same work at every pixel. It is compiled once for color and
-    once for gray, and takes any size and batch from then on; for a shape that comes again and again it is compiled once
-    more. Its images are padded to its ``grid``, where it has one, before they reach the graph. Other networks may
+    once for gray, for any size and batch, and once more for a shape that comes again and again. Images are padded to
+    its ``grid``, if it has one, before they reach the graph. Other networks may
     compute sizes in Python, which a captured graph fixes; they are compiled anew for each shape and compared with
     PyTorch on a random image; the last few are kept.
 
@@ -46,7 +46,7 @@ class GraphEngine(ABC):
         precision: ``"float32"`` or ``"bfloat16"``.
 
     Raises:
-        EngineError: from a call, when the network cannot be expressed as a graph of the engine.
+        EngineError: by a call, if the network cannot be expressed as a graph of the engine.
     """
 
     name: str
@@ -58,7 +58,7 @@ class GraphEngine(ABC):
         self._takes_any_size = hasattr(network, "receptive_radius")
         self._grid = getattr(network, "grid", 1)
         self._compiled = lru_cache(MOST_COMPILED)(self._prepare)
-        # One alone, since each keeps its working memory.
+        # Only one, since each keeps its working memory.
         self._compiled_for_series = lru_cache(1)(self._prepare)
         self._lock = threading.Lock()
         self._last_shape: tuple[int, ...] = ()
@@ -102,22 +102,22 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def _compile(self, shape: Shape) -> Any:
-        """What :meth:`_run` runs for images of a shape."""
+        """Compile the graph that :meth:`_run` runs for images of a shape."""
 
     @abstractmethod
     def _run(self, compiled: Any, images: np.ndarray) -> np.ndarray:
-        """The denoised images, in an array of their own."""
+        """Return the denoised images in a new array."""
 
 
 def example(shape: Shape) -> torch.Tensor:
-    """Images to capture a graph with; lengths that do not matter are two different ones, on every network's grid."""
+    """Images to capture a graph with. Free lengths get different values, which are on the grid of every network."""
     lengths = [length or default for length, default in zip(shape, (2, None, 96, 64))]
-    return torch.rand(lengths, generator=torch.Generator().manual_seed(0))  # the global generator is the user's
+    return torch.rand(lengths, generator=torch.Generator().manual_seed(0))  # The global generator belongs to the user.
 
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """No warnings that TorchScript is deprecated: it is what the converters of all our PyTorch versions take."""
+    """Silence warnings that TorchScript is deprecated: the converters of all supported PyTorch versions take it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

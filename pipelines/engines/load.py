@@ -23,7 +23,7 @@ def load_engine(
 ) -> Engine:
     """Prepare a network for denoising.
 
-    Engines take images of any size in batches of any size, and may be called from any thread; ``docs/engines.md``
+    Engines accept batches of any number and size of images, and can be called from any thread. ``docs/engines.md``
     compares them.
 
     Args:
@@ -32,13 +32,13 @@ def load_engine(
             precision there, which measured fastest, for a network that states its ``receptive_radius``, and PyTorch
             otherwise. It never changes the precision.
         precision: ``"float32"`` (results equal to PyTorch's to 1e-4) or ``"bfloat16"``.
-        device: ``"cpu"``, ``"cuda"``, ...; a GPU where there is one when None.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes a GPU if there is one.
 
     Returns:
         The engine.
 
     Raises:
-        EngineError: when the engine or precision is unknown, not installed, or cannot run on the device.
+        EngineError: if the engine or precision is unknown, not installed, or cannot run on the device.
     """
     check_known("engine", engine, ENGINES, EngineError)
     check_known("precision", precision, PRECISIONS[1:], EngineError)

@@ -30,7 +30,7 @@ class ONNXRuntimeEngine(GraphEngine):
         device: the CPU.
 
     Raises:
-        EngineError: when ONNX Runtime is not installed, or does not run on the device or in the precision.
+        EngineError: if ONNX Runtime is not installed, or does not support the device or the precision.
     """
 
     name = "onnxruntime"
@@ -45,7 +45,7 @@ class ONNXRuntimeEngine(GraphEngine):
         super().__init__(network, precision)
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = torch.get_num_threads()
-        self._options.enable_mem_pattern = False  # one would be kept for each shape ever seen
+        self._options.enable_mem_pattern = False  # It would keep one for each shape.
         self._session = onnxruntime.InferenceSession
 
     def _compile(self, shape: Shape) -> Any:
@@ -70,19 +70,19 @@ class ONNXRuntimeEngine(GraphEngine):
     def _run(self, compiled: Any, images: np.ndarray) -> np.ndarray:
         try:
             return compiled.run(None, {"image": images})[0]
-        except Exception as error:  # its own exceptions have no common base
+        except Exception as error:  # Its own exceptions have no common base.
             raise EngineError(f"ONNX Runtime cannot run this network: {error}") from error
 
 
 def _onnxruntime() -> ModuleType:
-    # From 1.29 on it reports models and runs to its makers, from a thread of its own, and keeps an identifier of the
-    # computer in the home directory. It looks at the variable once, when it is first imported.
+    # Since version 1.29 it reports models and runs to its makers, from a thread of its own, and keeps an identifier of
+    # the computer in the home directory. It reads the variable once, when it is first imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnx  # noqa: F401 - the exporter's
+        import onnx  # noqa: F401 - the exporter needs it
         import onnxruntime
     except ImportError as error:
         raise EngineError("ONNX Runtime is not installed: pip install 'noisewise[onnx]'") from error
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
-        onnxruntime.disable_telemetry_events()  # Windows knows no such variable, nor do older versions
+        onnxruntime.disable_telemetry_events()  # Windows and older versions ignore the variable.
     return onnxruntime

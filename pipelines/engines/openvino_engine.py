@@ -16,7 +16,7 @@ from .graph_engine import GraphEngine, Shape, example, without_warnings
 __all__ = ["OpenVINOEngine"]
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-# Prepared layers of past sizes; by default OpenVINO keeps five times as many.
+# Prepared layers of earlier sizes; by default OpenVINO keeps five times as many.
 MOST_PREPARED = 1000
 
 
@@ -25,11 +25,11 @@ class OpenVINOEngine(GraphEngine):
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape; a copy of it is run.
-        precision: ``"float32"`` or ``"bfloat16"``. OpenVINO would take bfloat16 by itself where the processor has it.
+        precision: ``"float32"`` or ``"bfloat16"``. By itself, OpenVINO would choose bfloat16 if the processor has it.
         device: the CPU.
 
     Raises:
-        EngineError: when OpenVINO is not installed, or does not run on the device or in the precision.
+        EngineError: if OpenVINO is not installed, or does not support the device or the precision.
     """
 
     name = "openvino"
@@ -43,7 +43,7 @@ class OpenVINOEngine(GraphEngine):
         except ImportError as error:
             raise EngineError("OpenVINO is not installed: pip install 'noisewise[fast]'") from error
         self._core = openvino.Core()
-        # OpenVINO would quietly take float32.
+        # OpenVINO would silently compute in float32.
         if precision == "bfloat16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineError("OpenVINO does not compute in bfloat16 on this processor.")
         super().__init__(network, precision)
@@ -52,7 +52,7 @@ class OpenVINOEngine(GraphEngine):
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
-            # Pinned threads of two processes may share a core while others idle.
+            # Pinned threads of two processes may share a core while other cores are idle.
             "ENABLE_CPU_PINNING": "NO",
             "CPU_RUNTIME_CACHE_CAPACITY": str(MOST_PREPARED),
         }
@@ -69,7 +69,7 @@ class OpenVINOEngine(GraphEngine):
                 # As a function: tracing a module would compile its other exported methods too.
                 traced = torch.jit.trace(lambda images: network(images), example(shape), check_trace=False)
                 frontend = FrontEndManager().load_by_framework("pytorch")
-                decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion
+                decoder = TorchScriptPythonDecoder(traced)  # It must outlive the conversion.
                 model = frontend.convert(frontend.load(decoder))
             model.reshape([-1 if length is None else length for length in shape])
             compiled = self._core.compile_model(model, "CPU", self._options)

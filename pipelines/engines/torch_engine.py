@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from ...networks import GrayscaleDenoiser, TwoStageDenoiser, fast_inference_network, fold_to_grayscale
+from ..moved import renamed
 
-__all__ = ["TorchEngine", "grey_network", "inference_network", "inference_networks"]
+__all__ = ["TorchEngine", "gray_network", "inference_network", "inference_networks"]
 
 
-def grey_network(network: nn.Module) -> nn.Module:
-    """The network for one-channel images: folded where that is exact, else repetition and mean."""
+def gray_network(network: nn.Module) -> nn.Module:
+    """The network for one-channel images: folded if that is exact, otherwise with repeated input and mean output."""
     try:
         return fold_to_grayscale(network)
     except ValueError:
@@ -24,11 +25,11 @@ def grey_network(network: nn.Module) -> nn.Module:
 
 
 def inference_network(network: nn.Module, precision: str) -> nn.Module:
-    """What an engine runs: a copy of a network in its fastest equal form.
+    """The network that an engine runs: a copy in its fastest equivalent form.
 
     Args:
         network: any denoiser.
-        precision: ``"float32"`` or ``"bfloat16"``; in the latter the form is kept, since partial sums would be rounded.
+        precision: ``"float32"`` or ``"bfloat16"``; bfloat16 keeps the form, since it would round partial sums.
 
     Returns:
         A network in evaluation mode.
@@ -39,7 +40,7 @@ def inference_network(network: nn.Module, precision: str) -> nn.Module:
 
 
 def inference_networks(network: nn.Module, precision: str) -> dict[int, nn.Module]:
-    """The :func:`inference_network` for colour and that for grey images.
+    """The :func:`inference_network` for color images and the one for gray images.
 
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape.
@@ -48,9 +49,9 @@ def inference_networks(network: nn.Module, precision: str) -> dict[int, nn.Modul
     Returns:
         Networks in evaluation mode by their number of channels, 3 and 1.
     """
-    colour, grey = inference_network(network, precision), grey_network(network)
-    folded = not isinstance(grey, GrayscaleDenoiser)
-    return {3: colour, 1: inference_network(grey, precision) if folded else GrayscaleDenoiser(colour).eval()}
+    color, gray = inference_network(network, precision), gray_network(network)
+    folded = not isinstance(gray, GrayscaleDenoiser)
+    return {3: color, 1: inference_network(gray, precision) if folded else GrayscaleDenoiser(color).eval()}
 
 
 class TorchEngine:
@@ -59,7 +60,7 @@ class TorchEngine:
     Args:
         network: maps ``(B, 3, H, W)`` to the same shape; a copy of it is run.
         precision: ``"float32"`` or ``"bfloat16"``.
-        device: where.
+        device: ``"cpu"``, ``"cuda"``, ...
     """
 
     name = "torch"
@@ -72,12 +73,15 @@ class TorchEngine:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See :class:`~noisewise.pipelines.engines.base.Engine`."""
-        grey = images.shape[1] == 1
+        gray = images.shape[1] == 1
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        # Grey images are repeated, at hardly any cost: one channel has no memory layout of its own, and PyTorch would
-        # take the slower one for all layers.
+        # Repeating gray images costs hardly anything. A single channel has no memory layout of its own, and PyTorch
+        # would choose the slower one for all layers.
         batch = batch.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         low = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             denoised = self.network(batch).float()
-        return (denoised.mean(1, keepdim=True) if grey else denoised).cpu().numpy()
+        return (denoised.mean(1, keepdim=True) if gray else denoised).cpu().numpy()
+
+
+__getattr__ = renamed(__name__, grey_network="gray_network")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from ...transforms.file_types import (
@@ -17,24 +18,21 @@ from ...transforms.file_types import (
     TIFF_SUFFIXES,
 )
 from .checks import check_file
-from .itk_image import read_metaimage, read_nrrd
-from .nifti import read_nifti
-from .photo import read_bmp, read_jpeg, read_png
 from .stack import FormatError, ImageStack
-from .tiff import read_tiff
 
 __all__ = ["SUFFIXES", "VOLUME_SUFFIXES", "read_stack", "suffix_of"]
 
-_VOLUME_READERS: dict[str, Callable[..., ImageStack]] = {
-    **dict.fromkeys(NIFTI_SUFFIXES, read_nifti),
-    **dict.fromkeys(METAIMAGE_SUFFIXES, read_metaimage),
-    **dict.fromkeys(NRRD_SUFFIXES, read_nrrd),
+# Modules and functions by name: each format's library takes long to import, and few runs need more than one.
+_VOLUME_READERS = {
+    **dict.fromkeys(NIFTI_SUFFIXES, (".nifti", "read_nifti")),
+    **dict.fromkeys(METAIMAGE_SUFFIXES, (".itk_image", "read_metaimage")),
+    **dict.fromkeys(NRRD_SUFFIXES, (".itk_image", "read_nrrd")),
 }
-_READERS: dict[str, Callable[..., ImageStack]] = {
-    **dict.fromkeys(PNG_SUFFIXES, read_png),
-    **dict.fromkeys(JPEG_SUFFIXES, read_jpeg),
-    **dict.fromkeys(BMP_SUFFIXES, read_bmp),
-    **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
+_READERS = {
+    **dict.fromkeys(PNG_SUFFIXES, (".photo", "read_png")),
+    **dict.fromkeys(JPEG_SUFFIXES, (".photo", "read_jpeg")),
+    **dict.fromkeys(BMP_SUFFIXES, (".photo", "read_bmp")),
+    **dict.fromkeys(TIFF_SUFFIXES, (".tiff", "read_tiff")),
     **_VOLUME_READERS,
 }
 _PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -78,5 +76,10 @@ def read_stack(path: Path, slice_axis: int | None = None) -> ImageStack:
             raise FormatError(path, "is one of a pair of .hdr and .img files; save it as one .nii file first.")
         raise FormatError(path, f"its name does not end in any of {', '.join(SUFFIXES)}.")
     if suffix not in _VOLUME_READERS:
-        return _READERS[suffix](path)
-    return _READERS[suffix](path, slice_axis)
+        return _reader(suffix)(path)
+    return _reader(suffix)(path, slice_axis)
+
+
+def _reader(suffix: str) -> Callable[..., ImageStack]:
+    module, function = _READERS[suffix]
+    return getattr(import_module(module, __package__), function)

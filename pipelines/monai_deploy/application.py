@@ -14,7 +14,8 @@ from monai.deploy.core import AppContext, Application
 from monai.deploy.operators.dicom_data_loader_operator import DICOMDataLoaderOperator
 from monai.deploy.operators.dicom_series_selector_operator import DICOMSeriesSelectorOperator
 
-from ..denoising.settings import DenoisingOptions
+from ..denoising.denoiser import get_denoiser
+from ..denoising.settings import DenoisingSettings
 from .denoising_operator import DenoisingOperator
 from .model_path import find_model
 from .report import RunReport
@@ -32,16 +33,16 @@ class DenoisingApplication(Application):
     """Loads the DICOM files of a folder, selects series, denoises them and writes them as new series.
 
     Args:
-        input_folder: of the DICOM files, in any arrangement.
-        output_folder: where results go.
+        input_folder: folder of the DICOM files, in any arrangement.
+        output_folder: folder of the results.
         model: see :func:`~noisewise.pipelines.monai_deploy.model_path.find_model`.
         config: a file like ``app.yaml``.
 
     Attributes:
-        report: what became of the series.
+        report: results and failures of the series.
 
     Raises:
-        ValueError: when the config is wrong, an option is out of range, or there is no such model or it does not fit.
+        ValueError: if the config is wrong, a setting is out of range, or the model does not exist or does not fit.
     """
 
     def __init__(
@@ -59,20 +60,20 @@ class DenoisingApplication(Application):
         try:
             self.rules = self.kwargs("series_selector")["rules"]
             json.loads(self.rules)
-            self.denoising_options = DenoisingOptions(**self.kwargs("denoising"), model=find_model(model))
+            self.denoising_settings = DenoisingSettings(**self.kwargs("denoising"), model=find_model(model))
         except KeyError as error:
             raise ValueError(f"{config}: has no {error} of the series_selector.") from error
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{config}: {error}") from error
-        # A wrong model is told before anything is read; the operators get this one.
-        self.denoising_options.denoiser()
+        # A wrong model is reported before any file is read; the operators use the same cached model.
+        get_denoiser(self.denoising_settings)
 
     def compose(self) -> None:
         """Connect the operators."""
         once = CountCondition(self, 1)
         loader = DICOMDataLoaderOperator(self, once, input_folder=self.input_folder, must_load=False, name="loader")
         selector = DICOMSeriesSelectorOperator(self, rules=self.rules, all_matched=True, name="selector")
-        shared = {"options": self.denoising_options, "report": self.report}
+        shared = {"settings": self.denoising_settings, "report": self.report}
         folders = {"input_folder": self.input_folder, "output_folder": self.output_folder}
         reader = SeriesToSlicesOperator(self, **folders, **shared, name="series_to_slices")
         denoiser = DenoisingOperator(self, **shared, name="denoising")
@@ -87,15 +88,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the application.
 
     Args:
-        arguments: of the command line; those of this process when None.
+        arguments: the command line; None takes that of this process.
 
     Returns:
-        The exit status: 0, 1 when there is no series or a file could not be denoised, 2 when nothing was started.
+        The exit status: 0 for success, 1 if there is no series or a file could not be denoised, 2 if the application
+        could not start.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    # Holoscan's own messages are about its scheduler.
+    # Holoscan's own messages concern its scheduler.
     os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
-    # At INFO the SDK logs descriptions and identifiers of series, which may be a patient's.
+    # At level INFO, the SDK logs descriptions and identifiers of series, which may identify a patient.
     context = Application.init_app_context([sys.argv[0], "--log-level", "WARN", *arguments])
     try:
         config = os.environ.get("HOLOSCAN_CONFIG_PATH") or CONFIG
@@ -113,6 +115,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _stated_model(context: AppContext) -> str | None:
-    """The model of ``-m``, or of a package that carries one; not a folder that happens to be called ``models``."""
+    """The model of ``-m`` or of the application package; not just any folder named ``models``."""
     packaged = os.environ.get("HOLOSCAN_MODEL_PATH")
     return context.args.get("model") or (packaged if packaged and Path(packaged).exists() else None)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The CUDA runtime library that Holoscan is linked against, on machines where no CUDA is installed."""
+"""The CUDA runtime library that Holoscan is linked against, for machines without CUDA."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LIBRARY = Path("cu13", "lib", "libcudart.so.13")
 
 
 def preload_cuda_runtime() -> bool:
-    """Load the library from the package ``nvidia-cuda-runtime``, which no linker path leads to.
+    """Load the library from the package ``nvidia-cuda-runtime``, which is on no linker path.
 
     It needs neither a GPU nor a driver.
 
     Returns:
-        Whether the package is installed; where it is not, Holoscan finds the system's library or says what it lacks.
+        Whether the package is installed. If not, Holoscan finds the system's library or reports that it is missing.
     """
     namespace = find_spec("nvidia")
     for folder in () if namespace is None else namespace.submodule_search_locations:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Inference."""
+"""The operator that denoises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import denoise_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 
 __all__ = ["DenoisingOperator"]
@@ -26,18 +26,18 @@ class DenoisingOperator(Operator):
 
     Args:
         fragment: the application.
-        options: how to denoise.
-        report: is told of failures.
+        settings: how to denoise.
+        report: collects failures.
     """
 
     def __init__(
-        self, fragment: Fragment, *args: Any, options: DenoisingOptions, report: RunReport, **kwargs: Any
+        self, fragment: Fragment, *args: Any, settings: DenoisingSettings, report: RunReport, **kwargs: Any
     ) -> None:
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the ports."""
+        """Declare the ports."""
         spec.input("loaded_series")
         spec.output("denoised_series")
 
@@ -45,10 +45,10 @@ class DenoisingOperator(Operator):
         """Denoise.
 
         Raises:
-            EngineError: when no image can be denoised.
+            EngineError: if the engine cannot denoise any image.
         """
         denoised = []
         for loaded in op_input.receive("loaded_series"):
             with self.report.collecting(loaded.source):
-                denoised.append(denoise_source(loaded, self.options))
+                denoised.append(denoise_source(loaded, self.settings))
         op_output.emit(denoised, "denoised_series")

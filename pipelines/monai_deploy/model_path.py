@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which model the application was given: a file, a bundle, or a folder that holds one of them."""
+"""Find the application's model: a file, a bundle, or a folder that holds one of them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ WEIGHTS_SUFFIXES = (".pt", ".pth", ".ts")
 def find_model(path: str | Path | None) -> str:
     """The model below a path.
 
-    The packager copies what ``--models`` names to ``models/NAME/``, so a bundle or a file may lie one folder deeper.
+    The packager copies the argument of ``--models`` to ``models/NAME/``, so a bundle or a file may be one folder
+    deeper.
 
     Args:
-        path: a weights file, a TorchScript export, a bundle's folder, or a folder that holds exactly one of these, in
-            itself or in a folder of its own; None or an empty folder for the models that come with noisewise.
+        path: a weights file, a TorchScript export, a bundle's folder, or a folder that holds exactly one of these,
+            directly or in a sub-folder; None or an empty folder selects the models that come with noisewise.
 
     Returns:
-        What :class:`~noisewise.pipelines.denoising.settings.DenoisingOptions` takes as ``model``.
+        The ``model`` for :class:`~noisewise.pipelines.denoising.settings.DenoisingSettings`.
 
     Raises:
-        ValueError: when there is no such path, or a folder holds no model or more than one.
+        ValueError: if there is no such path, or a folder holds no model or more than one.
     """
     if path is None:
         return AUTO
@@ -40,7 +41,7 @@ def find_model(path: str | Path | None) -> str:
     if not content:
         return AUTO
     folders = [each for each in content if each.is_dir()]
-    # Weights beside a bundle are its own.
+    # Weights beside a bundle belong to it.
     models = list(filter(_is_bundle, folders)) or list(_weights(path, *folders))
     if len(models) != 1:
         raise ValueError(

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the series, told as it happens."""
+"""Results and failures of the series, reported as they happen."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["RunReport"]
 
 @dataclass
 class RunReport:
-    """Results and failures of one run; no failure of one series stops the others.
+    """Results and failures of one run. A failure of one series does not stop the others.
 
     Attributes:
-        records: of the series that were denoised.
+        records: records of the denoised series.
         failures: one line each.
     """
 
@@ -31,13 +31,13 @@ class RunReport:
 
     @contextmanager
     def collecting(self, source: Source) -> Iterator[None]:
-        """Note what goes wrong with a source, in one line on stderr, and go on.
+        """Catch the errors of a source, and print one line each to stderr.
 
         Args:
-            source: what is worked on.
+            source: the source.
 
         Raises:
-            EngineError: which concerns all of them.
+            EngineError: since it concerns all sources.
         """
         try:
             yield
@@ -48,12 +48,12 @@ class RunReport:
                 self.fail(f"{path}: {cause}")
 
     def fail(self, line: str) -> None:
-        """Note that something could not be denoised, and why."""
+        """Record and print a failure."""
         self.failures.append(line)
         print(line, file=sys.stderr)
 
     def finish(self, record: JobRecord) -> None:
-        """Note that a series is denoised, and which of its files could not be read."""
+        """Record that a series is denoised, and which of its files could not be read."""
         self.records.append(record)
         for path, cause in record.lost:
             self.fail(f"{path}: {cause}")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From the series that the selector chose to their files."""
+"""The files of the series that the selector chose."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def selected_sources(
 ) -> list[Source]:
     """The files of some series, grouped as the command line groups them.
 
-    The files are found again by their series: of instances that share a place (echoes, phases) the SDK's loader keeps
-    one only, while here each volume of such a series is denoised.
+    The files are found again by their series: where instances share a place (echoes, phases), the SDK's loader keeps
+    only one of them, while each volume of such a series is denoised here.
 
     Args:
         series_uids: Series Instance UIDs.
-        input_folder: is searched, folders below it included.
-        output_folder: where results go, under the names of the inputs.
-        report: is told of DICOM files that do not say to which series they belong: the selector never saw them.
+        input_folder: folder to search, including its sub-folders.
+        output_folder: folder of the results, which have the names of the inputs.
+        report: collects DICOM files that do not state their series, which the selector never sees.
 
     Returns:
-        One source a series, several for a series of several volumes.
+        One source per series, several for a series of several volumes.
 
     Raises:
-        ValueError: when there are none, when an output exists already, or when the output is the input or holds it.
+        ValueError: if there are none, if an output exists already, or if the output is the input or holds it.
     """
     sources = []
     for source in find_sources(input_folder, output_folder).sources:
@@ -53,5 +53,5 @@ def selected_sources(
 def _series_uid(path: Path) -> str:
     uid = read_dataset(path, pixels=False, tags=["SeriesInstanceUID"]).get("SeriesInstanceUID")
     if not uid:
-        raise FormatError(path, "does not say to which DICOM series it belongs, and is left out.")
+        raise FormatError(path, "does not state its DICOM series, and is left out.")
     return str(uid)

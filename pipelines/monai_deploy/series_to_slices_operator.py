@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From selected series to slices of stored values."""
+"""The operator that reads the selected series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import read_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 from .selected_sources import selected_sources
 
@@ -20,8 +20,8 @@ __all__ = ["SeriesToSlicesOperator"]
 class SeriesToSlicesOperator(Operator):
     """Reads the selected series as slices of stored values, with the intensity range of each.
 
-    The SDK's ``DICOMSeriesToVolumeOperator`` gives one series a run and rescaled values, from which a file cannot be
-    written back to the bit.
+    The SDK's ``DICOMSeriesToVolumeOperator`` returns one series per run and rescaled values, from which a file cannot
+    be restored bit by bit.
 
     Named input:
         study_selected_series_list: the SDK's ``StudySelectedSeries`` objects.
@@ -31,10 +31,10 @@ class SeriesToSlicesOperator(Operator):
 
     Args:
         fragment: the application.
-        input_folder: of the DICOM files.
-        output_folder: where results go.
-        options: how to denoise.
-        report: is told of failures.
+        input_folder: folder of the DICOM files.
+        output_folder: folder of the results.
+        settings: how to denoise.
+        report: collects failures.
     """
 
     def __init__(
@@ -43,30 +43,30 @@ class SeriesToSlicesOperator(Operator):
         *args: Any,
         input_folder: Path,
         output_folder: Path,
-        options: DenoisingOptions,
+        settings: DenoisingSettings,
         report: RunReport,
         **kwargs: Any,
     ) -> None:
         self.input_folder, self.output_folder = input_folder, output_folder
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the ports."""
+        """Declare the ports."""
         spec.input("study_selected_series_list")
         spec.output("loaded_series")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Read; without a series, or where the output folder cannot be used, nothing goes on."""
+        """Read the series. Emits an empty list if there is none, or the output folder cannot be used."""
         studies = op_input.receive("study_selected_series_list")
         uids = {str(each.series.SeriesInstanceUID) for study in studies for each in study.selected_series}
         sources, loaded = [], []
         try:
             sources = selected_sources(uids, self.input_folder, self.output_folder, self.report)
         except ValueError as error:
-            # Not raised: Holoscan would print a page about its graph.
+            # Not raised, since Holoscan would print a page about its graph.
             self.report.fail(str(error))
         for source in sources:
             with self.report.collecting(source):
-                loaded.append(read_source(source, self.options))
+                loaded.append(read_source(source, self.settings))
         op_output.emit(loaded, "loaded_series")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From denoised slices to a DICOM series; the SDK has no writer of image series."""
+"""The operator that writes DICOM series; the SDK has no writer for image series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import write_source
-from ..denoising.settings import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 from .report import RunReport
 
 __all__ = ["SeriesWriterOperator"]
@@ -23,22 +23,22 @@ class SeriesWriterOperator(Operator):
 
     Args:
         fragment: the application.
-        options: how it was denoised.
-        report: is told of results and failures.
+        settings: how the series were denoised.
+        report: collects results and failures.
     """
 
     def __init__(
-        self, fragment: Fragment, *args: Any, options: DenoisingOptions, report: RunReport, **kwargs: Any
+        self, fragment: Fragment, *args: Any, settings: DenoisingSettings, report: RunReport, **kwargs: Any
     ) -> None:
-        self.options, self.report = options, report
+        self.settings, self.report = settings, report
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Name the port."""
+        """Declare the port."""
         spec.input("denoised_series")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Write; each series appears as a whole."""
+        """Write the series. The files of a series appear together."""
         for denoised in op_input.receive("denoised_series"):
             with self.report.collecting(denoised.loaded.source):
-                self.report.finish(write_source(denoised, self.options))
+                self.report.finish(write_source(denoised, self.settings))

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The app: each bundle with weights is a model, and the studies can be gone through by their noise."""
+"""The app: each bundle with weights is a model, and a strategy shows the noisiest images first."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["DenoisingApp"]
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
-# They log ids, file names and headers, all of which may name a patient. In the process of a batch, MONAI Label's own
-# module is the main one.
+# These loggers write ids, file names and headers, all of which may name a patient. In the process of a batch, MONAI
+# Label's own module is the main module.
 for name in ("monailabel", "dicomweb_client", "__main__"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -41,9 +41,9 @@ class DenoisingApp(MONAILabelApp):
     """Denoising as models of a MONAI Label server.
 
     Args:
-        app_dir: the app's folder; what clients send and get lies in its ``tmp`` meanwhile.
+        app_dir: the app's folder; its ``tmp`` holds uploads and results until they are sent.
         studies: the folder of the images, or the address of a DICOMweb server.
-        conf: options of the server's command line: ``cors true`` lets web pages of other origins read the answers.
+        conf: options of the server's command line; ``cors true`` lets web pages of other origins read the answers.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -59,7 +59,7 @@ class DenoisingApp(MONAILabelApp):
         install_refusals(cors=conf.get("cors", "").lower() == "true")
 
     def init_datastore(self) -> Datastore:
-        """The studies: a folder, or what the base class knows at other addresses."""
+        """The studies: a folder, or a store that the base class knows by its address."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
         return StudiesDatastore(
@@ -70,7 +70,7 @@ class DenoisingApp(MONAILabelApp):
         )
 
     def init_infers(self) -> dict[str, InferTask]:
-        """A model for each bundle."""
+        """One model per bundle."""
         return {bundle: DenoisingTask(bundle) for bundle in trained_bundles()}
 
     def init_strategies(self) -> dict[str, Strategy]:
@@ -82,16 +82,16 @@ class DenoisingApp(MONAILabelApp):
 
         Args:
             request: ``model``; ``image``, an id or a path below the studies; and the options of
-                :class:`~noisewise.pipelines.monai_label.options.DenoisingOptions`. With ``save_label`` the result is
+                :func:`~noisewise.pipelines.monai_label.options.request_settings`. With ``save_label`` the result is
                 kept in the studies under ``label_tag``.
-            datastore: the studies, when not the app's own.
+            datastore: the studies; None takes the app's own.
 
         Returns:
-            What the base class returns: ``file``, ``label``, ``tag`` and ``params``.
+            The base class's answer: ``file``, ``label``, ``tag`` and ``params``.
 
         Raises:
-            HTTPException: 404 for a model or image that is not known, 400 for a path outside of the studies and a
-                result that cannot be kept, 422 for an option that is wrong and an image that cannot be denoised.
+            HTTPException: 404 for an unknown model or image, 400 for a path outside the studies or a result that cannot
+                be kept, 422 for a wrong option or an image that cannot be denoised.
         """
         datastore = datastore or self.datastore()
         image_id = request.get("image")
@@ -120,13 +120,13 @@ class DenoisingApp(MONAILabelApp):
         Args:
             request: ``model``; ``images``, a list of ids, or ``all``, ``labeled`` or ``unlabeled``; and the options of
                 :meth:`infer`.
-            datastore: the studies, when not the app's own.
+            datastore: the studies; None takes the app's own.
 
         Returns:
-            By id: what :meth:`infer` returns, or the reason under ``error``; one bad image does not stop the others.
+            By id: the answer of :meth:`infer`, or the reason under ``error``. One bad image does not stop the others.
 
         Raises:
-            HTTPException: 404 for a model that is not known.
+            HTTPException: 404 for an unknown model.
         """
 
         def infer_or_reason(request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
@@ -137,36 +137,36 @@ class DenoisingApp(MONAILabelApp):
 
         self._require("model", request.get("model"), self._infers)
         if not torch.cuda.is_available():
-            # MONAI Label would look for a GPU all the same.
+            # Otherwise MONAI Label would look for a GPU.
             request = {**request, "multi_gpu": False}
         return self._batch_infer(request, datastore or self.datastore(), infer_or_reason)
 
     def infer_wsi(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Refuse whole slides, whose path MONAI Label would open wherever on the server it lies (HTTPException 404)."""
-        raise HTTPException(404, "whole slides are not denoised; images are, at /infer/MODEL.")
+        """Refuse whole slides, since MONAI Label would open any path on the server (HTTPException 404)."""
+        raise HTTPException(404, "whole slides are not supported; images are denoised at /infer/MODEL.")
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Choose the next image.
 
         Args:
-            request: ``strategy``, and what that takes.
+            request: ``strategy`` and its options.
 
         Returns:
-            The image's ``id`` and ``path``, and what the strategy says of it; empty when there is none.
+            The image's ``id`` and ``path``, and the strategy's notes on it; empty if there is none.
 
         Raises:
-            HTTPException: 404 for a strategy that is not known.
+            HTTPException: 404 for an unknown strategy.
         """
         self._require("strategy", request.get("strategy") or "random", self._strategies)
         return super().next_sample(request)
 
     def _init_dicomweb_datastore(self) -> Datastore:
-        # A series stays DICOM: of the NIfTI file that it would be made, nobody could tell that it holds HU.
+        # A series stays DICOM: a NIfTI file made of it would not state that it holds HU.
         settings.MONAI_LABEL_DICOMWEB_CONVERT_TO_NIFTI = False
         return super()._init_dicomweb_datastore()
 
     def _download_dcmqi_tools(self) -> None:
-        """Programs that write DICOM segmentations, from elsewhere: there are none here."""
+        """Download nothing: the programs write DICOM segmentations, and there are none here."""
 
     @staticmethod
     def _require(what: str, name: Any, known: Mapping[str, Any]) -> None:
@@ -196,16 +196,16 @@ class DenoisingApp(MONAILabelApp):
 def _image_path(image: str, datastore: Datastore) -> str:
     path = datastore.get_image_uri(image)
     if not os.path.exists(path) and hasattr(datastore, "refresh"):
-        datastore.refresh()  # it may have come or gone since
+        datastore.refresh()  # The image may have been added or removed.
         path = datastore.get_image_uri(image)
     return path
 
 
 def _series_folder(series: str, datastore: DICOMWebDatastore) -> str:
-    """The folder that a series is brought to; empty when there is no such series."""
+    """The folder to which a series is downloaded; empty if there is no such series."""
     if not UID.fullmatch(series):
         return ""
     try:
         return datastore.get_image_uri(series)
-    except IndexError:  # of the empty list of series that have this UID
+    except IndexError:  # The list of series with this UID is empty.
         return ""

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One model as MONAI Label's inference task."""
+"""One model as an inference task of MONAI Label."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from ...bundles import bundle_path
 from ...transforms.file_types import NIFTI_SUFFIXES
 from ...transforms.save import write_nifti
 from ..denoising import load_model
+from ..denoising.settings import DenoisingSettings
 from ..denoising.transform import Denoise
 from .images import black_and_white, read_image
-from .options import DenoisingOptions, default_options
+from .options import default_options, request_settings, result_extension
 
 __all__ = ["DenoisingTask", "trained_bundles"]
 
@@ -33,10 +35,10 @@ def trained_bundles() -> list[str]:
 
 
 class DenoisingTask(InferTask):
-    """Denoises a 2-D image, a volume or a DICOM series, a volume slice by slice.
+    """Denoises a 2-D image, a volume or a DICOM series; volumes slice by slice.
 
-    MONAI Label's ``BasicInferTask`` is not used: its chain of transforms, sliding window and writer adds nothing to
-    ``Denoise``, its writer loses shears and the spacing of flat images, and it logs the path of each image.
+    MONAI Label's ``BasicInferTask`` is not used: its transforms and sliding window add nothing to ``Denoise``, its
+    writer loses shears and the spacing of flat images, and it logs the path of each image.
 
     Args:
         bundle: the name of a bundle of this package.
@@ -53,31 +55,32 @@ class DenoisingTask(InferTask):
         self.bundle = bundle
 
     def is_valid(self) -> bool:
-        """Whether the weights are there."""
+        """Whether the weights exist."""
         return self.bundle in trained_bundles()
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Denoise.
 
         Args:
-            request: ``image``, the path of a file or DICOM folder; for the rest see :class:`DenoisingOptions`.
+            request: ``image``, the path of a file or DICOM folder; for the rest see
+                :func:`~noisewise.pipelines.monai_label.options.request_settings`.
 
         Returns:
-            The path of the result, a NIfTI file in float32 with the image's affine and shape (DICOM and flat pictures
-            get a third axis, colours are the last one), which the caller removes; and what was done.
+            The path of the result and a description. The result is a NIfTI file in float32 with the image's affine and
+            shape (DICOM and flat pictures get a third axis, colors are the last one); the caller removes it.
 
         Raises:
-            ValueError: when an option is wrong or the image cannot be denoised.
+            ValueError: if an option is wrong or the image cannot be denoised.
         """
-        options = DenoisingOptions.of_request(request)
+        settings, extension = request_settings(request), result_extension(request)
         path = request["image"]
         times = [time.monotonic()]
         image = read_image(path)
-        limits = black_and_white(image, path, options)
+        limits = black_and_white(image, path, settings)
         times.append(time.monotonic())
-        result = image if limits is None else self._denoise(image, path, limits, options)
+        result = image if limits is None else self._denoise(image, path, replace(settings, intensity_range=limits))
         times.append(time.monotonic())
-        file = _new_file(options.result_extension)
+        file = _new_file(extension)
         try:
             write_nifti(result, image.meta, file)
         except BaseException:
@@ -89,23 +92,15 @@ class DenoisingTask(InferTask):
             "label_names": [],
             "model": self.bundle,
             "weights_sha256": load_model(self.bundle).digest,
-            "strength": options.strength,
+            "strength": settings.strength,
             "intensity_range": limits,
             "latencies": {"pre": pre, "infer": infer, "write": write, "total": round(times[-1] - times[0], 3)},
         }
 
-    def _denoise(
-        self, image: MetaTensor, path: str, limits: tuple[float, float], options: DenoisingOptions
-    ) -> MetaTensor:
-        # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as by the command line.
-        denoise = Denoise(
-            self.bundle,
-            intensity_range=limits,
-            strength=options.strength,
-            slice_axis=None if path.lower().endswith(NIFTI_SUFFIXES) else 2,
-            device=options.device,
-        )
-        return denoise(image)
+    def _denoise(self, image: MetaTensor, path: str, settings: DenoisingSettings) -> MetaTensor:
+        # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as the command does.
+        axis = None if path.lower().endswith(NIFTI_SUFFIXES) else 2
+        return Denoise.from_settings(replace(settings, model=self.bundle, slice_axis=axis))(image)
 
 
 def _new_file(extension: str) -> str:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading one of the studies' images, and the intensities that stand for black and white in it."""
+"""Reading an image of the studies, and the intensities that stand for black and white in it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from monai.data import MetaTensor
 from ...data_manifest.discover import find_image_files, read_dicom_headers
 from ...transforms.intensity import intensity_range, negative_cause, negative_share
 from ...transforms.load import ImageReadError, LoadMedicalImage
-from .options import DenoisingOptions
+from ..denoising.settings import DenoisingSettings
 
 __all__ = ["black_and_white", "image_modality", "read_image"]
 
 
 def read_image(path: str | os.PathLike) -> MetaTensor:
-    """Read an image; the reason for which that fails does not tell where on the server the file lies.
+    """Read an image. Error messages do not reveal the file's place on the server.
 
     Args:
         path: a file, or a folder that holds one DICOM series.
@@ -28,11 +28,11 @@ def read_image(path: str | os.PathLike) -> MetaTensor:
         ``(C, X, Y)`` or ``(C, X, Y, Z)`` in its own unit, see :class:`~noisewise.transforms.LoadMedicalImage`.
 
     Raises:
-        ValueError: when it is no image that can be denoised.
+        ValueError: if it is not an image that can be denoised.
     """
     try:
         with warnings.catch_warnings():
-            # Of a folder, MONAI would leave out a file that it cannot read, and log its name.
+            # MONAI would leave out unreadable files of a folder, and log their names.
             warnings.filterwarnings("error", message="Failed to read")
             return LoadMedicalImage()(path)
     except ImageReadError as error:
@@ -40,13 +40,13 @@ def read_image(path: str | os.PathLike) -> MetaTensor:
 
 
 def image_modality(path: str | os.PathLike) -> str | None:
-    """What a DICOM header calls the modality.
+    """The modality by a DICOM header.
 
     Args:
         path: a file, or a folder that holds one DICOM series.
 
     Returns:
-        ``"ct"``, ``"mri"``, ...; None when the image is no DICOM or the header does not say.
+        ``"ct"``, ``"mri"``, ...; None if the image is not DICOM or the header does not state it.
     """
     first = find_image_files(path)[:1]
     with ThreadPoolExecutor(max_workers=1) as executor:
@@ -55,26 +55,26 @@ def image_modality(path: str | os.PathLike) -> str | None:
 
 
 def black_and_white(
-    image: MetaTensor, path: str | os.PathLike, options: DenoisingOptions
+    image: MetaTensor, path: str | os.PathLike, settings: DenoisingSettings
 ) -> tuple[float, float] | None:
-    """The values that stand for 0 and 1: those the request states, or those of the manifest's rule.
+    """The values that map to 0 and 1: stated by the request, or found by the manifest's rule.
 
     Args:
-        image: what was read, the whole volume or series.
-        path: where from.
-        options: the request's.
+        image: the image, the whole volume or series.
+        path: its path.
+        settings: settings of the request.
 
     Returns:
-        ``(low, high)``; None for an image without contrast, which holds nothing to remove.
+        ``(low, high)``; None for an image without contrast, which has no noise to remove.
 
     Raises:
-        ValueError: when the rule gives no range, or one that more than a tenth of the pixels lies clearly below.
+        ValueError: if the rule gives no range, or more than a tenth of the pixels lie clearly below it.
     """
     if bool((image == image.flatten()[0]).all()):
         return None
-    if options.intensity_range is not None:
-        return options.intensity_range
-    modality = image_modality(path) if options.modality == "auto" else options.modality
+    if settings.intensity_range is not None:
+        return settings.intensity_range
+    modality = settings.modality or image_modality(path)
     low, high = intensity_range(image, image.meta["stored_dtype"], modality)
     if modality != "ct" and negative_cause(negative_share((image.as_tensor() - low) / (high - low))) is not None:
         raise ValueError(

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``monailabel start_server --app FOLDER`` loads: it looks for a class of this file on ``MONAILabelApp``."""
+"""``monailabel start_server --app FOLDER`` loads this file and looks for a subclass of ``MONAILabelApp`` in it."""
 
 from noisewise.pipelines.monai_label.app import DenoisingApp
 

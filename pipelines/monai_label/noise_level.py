@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How noisy an image is, on a scale on which images of all modalities compare."""
+"""The noise level of an image, on a scale that is the same for all modalities."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from skimage.restoration import estimate_sigma
 
 from .images import black_and_white, read_image
-from .options import DenoisingOptions
+from .options import request_settings
 
 __all__ = ["noise_level"]
 
 SLICES = 5
-GREY_LEVELS = 255.0
+GRAY_LEVELS = 255.0
 
 
 def noise_level(path: str | os.PathLike) -> float:
@@ -25,26 +25,26 @@ def noise_level(path: str | os.PathLike) -> float:
         path: a file, or a folder that holds one DICOM series.
 
     Returns:
-        The standard deviation in grey levels of the intensity range that denoising would take, 0..255. Of a volume it
-        is the median of a few slices across its middle half.
+        The standard deviation in gray levels (0..255) of the intensity range that denoising would take. For a volume,
+        this is the median over a few slices of its middle half.
 
     Raises:
-        ValueError: when it is no image that can be denoised.
+        ValueError: if it is not an image that can be denoised.
     """
     image = read_image(path)
-    limits = black_and_white(image, path, DenoisingOptions.of_request({}))
+    limits = black_and_white(image, path, request_settings({}))
     if limits is None:
         return 0.0
-    # Grey slices, those of all channels.
+    # Gray slices of all channels.
     volume = image.numpy() if image.ndim == 4 else image.numpy()[..., None]
     depth = volume.shape[-1]
     chosen = np.unique(np.linspace(depth // 4, max(depth // 4, depth - 1 - depth // 4), SLICES).round().astype(int))
     levels = [_sigma(channel[..., index]) for channel in volume for index in chosen]
-    return float(np.median(levels)) * GREY_LEVELS / (limits[1] - limits[0])
+    return float(np.median(levels)) * GRAY_LEVELS / (limits[1] - limits[0])
 
 
 def _sigma(plane: np.ndarray) -> float:
-    # The estimate leaves out details that are 0, as in padding, and has no number for a plane of nothing else.
+    # The estimate leaves out details that are 0, as in padding, and fails for a plane without other details.
     if min(plane.shape) < 2 or np.ptp(plane) == 0:
         return 0.0
     sigma = estimate_sigma(plane.astype(np.float64))

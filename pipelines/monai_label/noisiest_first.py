@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Active learning's choice of the next image, turned to the noise: a reviewer sees the worst image first."""
+"""Active learning by noise: a reviewer sees the noisiest image first."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class NoisiestFirst(Strategy):
-    """Goes through the unlabelled images from the noisiest to the cleanest, and then begins again.
+    """Shows the unlabeled images from the noisiest to the cleanest, and then starts again.
 
-    An image that is added later takes its place before those that were shown. Levels are kept while the server runs,
-    until a file changes.
+    An image that is added later comes before those that were shown. Levels are kept while the server runs, until a
+    file changes.
     """
 
     def __init__(self) -> None:
@@ -34,15 +34,15 @@ class NoisiestFirst(Strategy):
         self._turn = itertools.count(1)
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Choose.
+        """Choose the next image.
 
         Args:
-            request: ``label_tag`` and ``labels`` as MONAI Label's own strategies know them.
+            request: ``label_tag`` and ``labels``, as for MONAI Label's own strategies.
             datastore: the studies.
 
         Returns:
-            ``id``; ``noise``, the standard deviation in grey levels (0..255); ``rank``, 1 being the noisiest of
-            ``ranked`` images; ``unreadable``, how many images could not be ranked. None when there is no image to show.
+            ``id``; ``noise``, the standard deviation in gray levels (0..255); ``rank`` among ``ranked`` images, 1 for
+            the noisiest; ``unreadable``, the number of images that could not be ranked. None if there is no image.
         """
         images = datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels"))
         levels = {image: self._level(datastore.get_image_uri(image)) for image in images}
@@ -52,7 +52,7 @@ class NoisiestFirst(Strategy):
             logger.warning("%d of %d images cannot be read and are not ranked by their noise.", unreadable, len(images))
         if not ranking:
             return None
-        # min() takes the first of equals, the noisiest.
+        # Of equals, min() takes the first, which is the noisiest.
         image = min(ranking, key=lambda image: self._shown.get(image, 0))
         self._shown[image] = next(self._turn)
         return {
@@ -64,7 +64,7 @@ class NoisiestFirst(Strategy):
         }
 
     def _level(self, path: str) -> float | None:
-        """The level of an image, None when it cannot be read."""
+        """The level of an image; None if it cannot be read."""
         try:
             status = os.stat(path)
             stamp = (status.st_mtime_ns, status.st_size)

@@ -1,25 +1,26 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may ask for."""
+"""The options of a request."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from monailabel.utils.others.generic import device_list, name_to_device
 
-__all__ = ["DenoisingOptions", "default_options"]
+from ..denoising.settings import DenoisingSettings
+
+__all__ = ["default_options", "request_settings", "result_extension"]
 
 MODALITIES = ("auto", "ct", "other")
 EXTENSIONS = (".nii.gz", ".nii")
 
 
 def default_options() -> dict[str, Any]:
-    """The options as ``/info/`` shows them; a list stands for its first entry, the others may be chosen."""
+    """The options as ``/info/`` shows them. The first entry of a list is the default, the others are alternatives."""
     return {
         "strength": 1.0,
         "modality": list(MODALITIES),
@@ -29,50 +30,48 @@ def default_options() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class DenoisingOptions:
-    """The options of one request.
+def request_settings(request: Mapping[str, Any]) -> DenoisingSettings:
+    """Read and check the settings of a request.
 
-    Attributes:
-        strength: 0 gives the input back, 1 the denoised image, anything between a blend.
-        modality: ``"ct"`` says that the values are Hounsfield units, ``"other"`` that they are not; ``"auto"`` believes
-            a DICOM header.
-        intensity_range: the values that stand for black and white, in the image's own unit; None for the rule.
-        result_extension: ``".nii.gz"`` or ``".nii"``.
-        device: as PyTorch names it.
+    Args:
+        request: as MONAI Label hands it to a task. ``strength``; ``modality``, which is ``"ct"`` for Hounsfield units,
+            ``"other"`` for other values and ``"auto"`` for what a DICOM header states; ``intensity_range``, the values
+            that stand for black and white in the image's own unit, None to find them; ``device``, as PyTorch names it.
+            Missing ones have their defaults.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: if an option is wrong; the message names it and the valid values.
     """
+    chosen = {**default_options(), **request}
+    modality = _one_of("modality", chosen["modality"], MODALITIES)
+    return DenoisingSettings(
+        strength=_strength(chosen["strength"]),
+        modality=None if modality == "auto" else modality,
+        intensity_range=_range(chosen["intensity_range"]),
+        device=_device(chosen["device"]),
+    )
 
-    strength: float
-    modality: str
-    intensity_range: tuple[float, float] | None
-    result_extension: str
-    device: str
 
-    @classmethod
-    def of_request(cls, request: Mapping[str, Any]) -> DenoisingOptions:
-        """Read and check the options of a request; what it does not mention has its default.
+def result_extension(request: Mapping[str, Any]) -> str:
+    """The extension of the result's file.
 
-        Args:
-            request: as MONAI Label hands it to a task.
+    Args:
+        request: as for :func:`request_settings`.
 
-        Returns:
-            The options.
+    Returns:
+        ``".nii.gz"`` or ``".nii"``.
 
-        Raises:
-            ValueError: naming the option that is wrong, and what is right.
-        """
-        chosen = {name: request.get(name, default) for name, default in default_options().items()}
-        return cls(
-            strength=_strength(chosen["strength"]),
-            modality=_one_of("modality", chosen["modality"], MODALITIES),
-            intensity_range=_range(chosen["intensity_range"]),
-            result_extension=_one_of("result_extension", chosen["result_extension"], EXTENSIONS),
-            device=_device(chosen["device"]),
-        )
+    Raises:
+        ValueError: if the request asks for another.
+    """
+    return _one_of("result_extension", request.get("result_extension", EXTENSIONS[0]), EXTENSIONS)
 
 
 def _number(value: Any) -> float:
-    """A number, or NaN. Viewers send some of them as text."""
+    """A number, or NaN. Viewers send some numbers as text."""
     try:
         return math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

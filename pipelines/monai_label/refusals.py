@@ -1,17 +1,16 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers of status 4xx with a reason where MONAI Label 0.8.5 itself fails with 500, or does what is asked.
+"""Answers of status 4xx with a reason, where MONAI Label 0.8.5 itself fails with 500 or accepts the request.
 
-What an app can decide (which model, which image, which options) it refuses itself, see :mod:`.app`. The rest lies
-outside of an app, and is changed here when the server loads the app:
+The app itself refuses wrong models, images and options, see :mod:`.app`. An app has no influence on the rest, which is
+changed here when the server loads the app:
 
-- The functions behind some endpoints are called through a check. Inference lets its parameters replace the image and
-  the model of the address; images, labels and archives that clients send may have names that lead anywhere on the
-  server.
+- The functions of some endpoints are called through a check. Parameters of inference could replace the image and the
+  model of the address, and names of images, labels and archives from clients could lead anywhere on the server.
 - MONAI Label's exceptions have no handler: the FastAPI application gets one.
-- The page of any web site that is open in a browser on this machine may read the studies: the setting for that,
-  ``MONAI_LABEL_CORS_ORIGINS``, means everybody when empty, and with anything in it the server does not start. Here,
-  nobody may unless told otherwise.
+- Any web page that is open in a browser on this machine could read the studies: the setting for that,
+  ``MONAI_LABEL_CORS_ORIGINS``, allows everybody if it is empty, and the server does not start with any other value.
+  Here, nobody may unless the server is told otherwise.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ from monailabel.interfaces.exception import (
 
 __all__ = ["checked", "install_refusals", "require_plain_name"]
 
-# They are the address's business: a parameter of that name would go round every check of the address.
+# These belong to the address: a parameter with such a name would bypass all checks of the address.
 RESERVED = ("model", "image", "session", "description")
 
 
 def install_refusals(cors: bool = False) -> None:
-    """Change the running server; does nothing in a process that is none, and nothing twice.
+    """Change the running server. Does nothing in other processes, and nothing twice.
 
     Args:
         cors: whether web pages of other origins may read its answers.
@@ -50,7 +49,7 @@ def install_refusals(cors: bool = False) -> None:
     server = sys.modules.get("monailabel.app")
     if server is None or MONAILabelException in server.app.exception_handlers:
         return
-    # The endpoints look these functions up when they are called.
+    # The endpoints look these functions up at each call.
     for endpoint, function, check in (
         (infer, "run_inference", _check_inference),
         (datastore, "add_image", _check_image),
@@ -59,26 +58,26 @@ def install_refusals(cors: bool = False) -> None:
     ):
         setattr(endpoint, function, checked(getattr(endpoint, function), check))
     app: FastAPI = server.app
-    # MONAI Label's exceptions, parameters that are no JSON, and a DICOMweb server that does not answer.
+    # MONAI Label's exceptions, parameters that are not JSON, and a DICOMweb server that does not answer.
     app.add_exception_handler(MONAILabelException, _answer)
     app.add_exception_handler(json.JSONDecodeError, _answer)
     app.add_exception_handler(requests.RequestException, _answer)
     if not cors:
         app.user_middleware = [each for each in app.user_middleware if each.cls is not CORSMiddleware]
-    # MONAI Label loads an app while the server starts, when the stack that holds the handlers is built already:
-    # without one, Starlette builds it anew at the next request.
+    # MONAI Label loads an app while the server starts, after the stack with the handlers was built. Without a stack,
+    # Starlette builds a new one at the next request.
     app.middleware_stack = None
 
 
 def checked(function: Callable[..., Any], check: Callable[[Mapping[str, Any]], None]) -> Callable[..., Any]:
-    """A function that looks at its arguments first.
+    """A function that checks its arguments first.
 
     Args:
         function: any function.
-        check: gets the arguments by name, and raises what shall be raised.
+        check: is called with the arguments by name, and raises an error to refuse them.
 
     Returns:
-        A function of the same signature.
+        A function with the same signature.
     """
     signature = inspect.signature(function)
 
@@ -91,11 +90,11 @@ def checked(function: Callable[..., Any], check: Callable[[Mapping[str, Any]], N
 
 
 def require_plain_name(what: str, name: Any) -> None:
-    """Refuse what is no name of a file in the folder that it is meant for.
+    """Refuse a name that is not the name of a file in its folder.
 
     Args:
-        what: how the reason calls it.
-        name: from a client.
+        what: its name in the reason.
+        name: the name, from a client.
 
     Raises:
         HTTPException: 400.
@@ -108,14 +107,14 @@ def _check_inference(arguments: Mapping[str, Any]) -> None:
     try:
         params = json.loads(arguments.get("params") or "{}")
     except json.JSONDecodeError as error:
-        raise HTTPException(400, f"params is no JSON: {error}.") from None
+        raise HTTPException(400, f"params is not JSON: {error}.") from None
     if not isinstance(params, dict):
         raise HTTPException(400, 'params must be a JSON object, such as {"strength": 0.5}.')
     named = [name for name in RESERVED if name in params]
     if named:
         raise HTTPException(400, f"params may not hold {', '.join(named)}; the address names model and image.")
     if arguments.get("output") == "dicom_seg":
-        raise HTTPException(400, "output=dicom_seg: a denoised image is no segmentation; ask for output=image.")
+        raise HTTPException(400, "output=dicom_seg: a denoised image is not a segmentation; ask for output=image.")
     if not (arguments.get("image") or arguments.get("file") or arguments.get("session_id")):
         raise HTTPException(400, "name the image by image=ID, or send a file.")
 
@@ -130,7 +129,7 @@ def _check_label(arguments: Mapping[str, Any]) -> None:
 
 
 def _check_session(arguments: Mapping[str, Any]) -> None:
-    # Python unpacks zip archives within their folder, but tar archives wherever their members say.
+    # Python unpacks zip archives within their folder, but tar archives to any place that their members name.
     names = [file.filename or "" for file in arguments["files"]]
     if arguments.get("uncompress") and not all(name.lower().endswith(".zip") for name in names):
         raise HTTPException(400, "of archives, only .zip is unpacked.")
@@ -140,7 +139,7 @@ async def _answer(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, requests.RequestException):
         return JSONResponse({"detail": f"the server of the studies does not answer: {type(error).__name__}."}, 502)
     if isinstance(error, json.JSONDecodeError):
-        return JSONResponse({"detail": f"no JSON: {error}."}, 400)
+        return JSONResponse({"detail": f"not JSON: {error}."}, 400)
     if isinstance(error, (ImageNotFoundException, LabelNotFoundException)):
         return JSONResponse({"detail": error.msg}, 404)
     return JSONResponse({"detail": error.msg}, 400 if error.error == MONAILabelError.INVALID_INPUT else 500)

@@ -1,9 +1,9 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Start the MONAI Label server with this app, reachable from this machine alone unless told otherwise.
+"""Start the MONAI Label server with this app. By default, only this machine can reach it.
 
-``monailabel start_server --app FOLDER`` runs the app as well, but by default listens on every network, and writes into
-the app's folder.
+``monailabel start_server --app FOLDER`` runs the app too, but by default listens on every network and writes into the
+app's folder.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["main", "server_arguments"]
 def server_arguments(studies: str, host: str, port: int, work: Path, cors: bool = False) -> list[str]:
     """Prepare the server's folder and settings.
 
-    Settings of MONAI Label that the environment states already are left as they are.
+    Settings of MONAI Label in the environment are kept.
 
     Args:
         studies: a folder of images, or the address of a DICOMweb server.
         host: the address to listen on.
         port: the port to listen on.
-        work: the server's folder, made if missing: logs, sessions, and images from a DICOMweb server. Its owner alone
-            may look into it.
+        work: the server's folder for logs, sessions and images from a DICOMweb server, created if missing. Only its
+            owner can read it.
         cors: whether web pages of other origins may read the answers.
 
     Returns:
@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the server until it is stopped.
 
     Args:
-        arguments: the command line, ``sys.argv`` when None.
+        arguments: the command line; None takes ``sys.argv``.
     """
     parser = argparse.ArgumentParser("python -m noisewise.pipelines.monai_label.serve", description=__doc__)
     parser.add_argument("studies", help="folder of images, or address of a DICOMweb server")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this machine alone)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", default=8000, type=int, help="port to listen on (8000)")
     parser.add_argument("--work", default="runs/monai_label", type=Path, help="folder of logs and sessions")
     parser.add_argument("--cors", action="store_true", help="let web pages of other origins read the answers")

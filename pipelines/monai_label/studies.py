@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The studies in a folder: all formats that can be denoised, and DICOM series as sub-folders."""
+"""The studies in a folder: files of all supported formats, and DICOM series as sub-folders."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ logger = logging.getLogger(__name__)
 class StudiesDatastore(LocalDatastore):
     """MONAI Label's store of images in a folder, for the formats of this package.
 
-    An image's id is its file's name without the suffix, or the name of the sub-folder that holds a DICOM series. Deeper
-    folders are not looked into.
+    The id of an image is the file's name without the suffix, or the name of the sub-folder with the DICOM series.
+    Deeper folders are not searched.
     """
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        # The folders of labels come this way too and are as MONAI Label knows them.
+        # This is called for the folders of labels too, which stay as MONAI Label expects them.
         if os.path.realpath(path) != os.path.realpath(self._datastore.image_path()):
             return super()._list_files(path, patterns)
         names = [name for name in sorted(os.listdir(path)) if is_image(Path(path, name))]
         hidden = len(names) - len({self._to_id(name)[0] for name in names})
         if hidden:
             logger.warning(
-                "%d images are not served, because their names differ from another's in the suffix alone.", hidden
+                "%d images are not served, because their names differ from another's only in the suffix.", hidden
             )
         return {name: name for name in names}
 
     def _to_id(self, file: str) -> tuple[str, str]:
-        """The id and the suffix; what is no known suffix is part of the name, as in ``1.2.840.113619``."""
+        """The id and the suffix. Unknown suffixes are part of the name, as in ``1.2.840.113619``."""
         path = Path(self._datastore.image_path(), file)
         stem, suffix = split_suffix(file)
         if suffix and not path.is_dir():
@@ -46,10 +46,10 @@ class StudiesDatastore(LocalDatastore):
 
 
 def is_image(path: Path) -> bool:
-    """Whether a path looks like an image, by its name or a DICOM preamble.
+    """Whether a path is an image by its name or a DICOM preamble.
 
     Args:
-        path: a file, or a folder; DICOM files within make it a series.
+        path: a file, or a folder, which is a series if it holds DICOM files.
     """
     if path.name.startswith("."):
         return False

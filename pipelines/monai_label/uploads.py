@@ -1,9 +1,9 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What clients send, and what they get, lies in a folder that only the server may look into, and no longer than needed.
+"""Uploads and results are kept in a folder that only the server can read, and no longer than needed.
 
-MONAI Label puts both below tempfile's folder, by default readable for all, and removes them after answers only: what
-came with a request that is refused would stay there.
+MONAI Label keeps both in tempfile's folder, which everybody can read by default, and removes them only after an answer:
+uploads of a refused request would stay.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["discard_upload", "keep_uploads_in"]
 
 
 def keep_uploads_in(folder: str | os.PathLike) -> str:
-    """Let this process, and with it MONAI Label, make its temporary files in a folder.
+    """Make this process, and with it MONAI Label, create its temporary files in a folder.
 
     Args:
-        folder: made if missing, and closed to all but its owner.
+        folder: the folder, created if missing and closed to all but its owner.
 
     Returns:
         Its real path.
@@ -31,7 +31,7 @@ def keep_uploads_in(folder: str | os.PathLike) -> str:
 
 
 def discard_upload(path: str) -> None:
-    """Remove a file if it is one of those, and nothing else.
+    """Remove a file if it is in that folder, and no other file.
 
     Args:
         path: any path, or an image's id.

@@ -16,7 +16,7 @@ from .documents import zoo_document
 from .large_files import LIMIT, move_large_files
 from .metadata import zoo_metadata
 from .modules import ModuleClosure, ZooError, module_closure
-from .package_init import trimmed_init
+from .package_init import init_text, trimmed_init
 from .references import SCRIPTS, config_references, document_references, rewrite_config, rewrite_references
 
 __all__ = ["LEFT_OUT", "copy_bundle"]
@@ -100,7 +100,7 @@ def _copy_scripts(closure: ModuleClosure, root: Path, target: Path) -> None:
         if path.name == "__init__.py":
             prefix = f"{module}." if module else ""
             text = trimmed_init(
-                text, {name.removeprefix(prefix) for name in closure.modules if name.startswith(prefix)}
+                init_text(path), {name.removeprefix(prefix) for name in closure.modules if name.startswith(prefix)}
             )
         written = target / path.relative_to(root)
         written.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .package_init import init_exports, names_used_by
+from .package_init import init_exports, init_text, names_used_by
 
 __all__ = ["PACKAGE", "ModuleClosure", "ZooError", "module_closure"]
 
@@ -77,7 +77,7 @@ class _Walk:
             self.add(".".join(parts[:depth]))
         path = self.closure.modules[module]
         if attribute and path.name == "__init__.py":
-            exports = init_exports(path.read_text(encoding="utf-8"))
+            exports = init_exports(init_text(path))
             if attribute not in exports:
                 raise ZooError(f"{path}: has no {attribute!r}.")
             if exports[attribute]:
@@ -101,9 +101,9 @@ class _Walk:
             return
         path = self.file(module.split(".") if module else [])
         self.closure.modules[module] = path
-        source = path.read_text(encoding="utf-8")
-        tree = ast.parse(source, str(path))
         is_init = path.name == "__init__.py"
+        source = init_text(path) if is_init else path.read_text(encoding="utf-8")
+        tree = ast.parse(source, str(path))
         self.add_data_files(tree, path)
         if is_init:
             exports = init_exports(source)

@@ -7,10 +7,21 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection
+from pathlib import Path
 
-__all__ = ["init_exports", "names_used_by", "trimmed_init"]
+__all__ = ["init_exports", "init_text", "names_used_by", "trimmed_init"]
 
 LAZY = "__getattr__"  # names that are resolved on first use belong to the whole package only
+
+
+def init_text(path: Path) -> str:
+    """The text of a package's ``__init__.py``, with plain imports.
+
+    Args:
+        path: an ``__init__.py``. A lazy package lists its imports in an ``__init__.pyi`` beside it.
+    """
+    stub = path.with_suffix(".pyi")
+    return (stub if stub.is_file() else path).read_text(encoding="utf-8")
 
 
 def init_exports(source: str) -> dict[str, str]:

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from noisewise.pipelines.denoising import denoiser as denoiser_module
-from noisewise.pipelines.denoising.function import cached_denoiser
+from noisewise.pipelines.denoising.denoiser import cached_denoiser
 
 
 class HalvingEngine:
-    """Takes half of every value, so that what the rest of the code does can be told exactly."""
+    """Halves every value, so that the effect of all other code is known exactly."""
 
     name = "halving"
     precision = "float32"
@@ -21,7 +21,7 @@ class HalvingEngine:
 
 @pytest.fixture
 def halving(monkeypatch):
-    """All denoisers halve what they see: ``out = in - (in - black) / 2``."""
+    """All denoisers halve their input: ``out = in - (in - black) / 2``."""
     cached_denoiser.cache_clear()
     monkeypatch.setattr(denoiser_module, "load_engine", lambda *_: HalvingEngine())
     yield
@@ -30,7 +30,7 @@ def halving(monkeypatch):
 
 @pytest.fixture(scope="module")
 def halving_module():
-    """The same for all tests of a file."""
+    """``halving`` for all tests of a file."""
     with pytest.MonkeyPatch.context() as patch:
         cached_denoiser.cache_clear()
         patch.setattr(denoiser_module, "load_engine", lambda *_: HalvingEngine())
@@ -40,7 +40,7 @@ def halving_module():
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A folder of small PNG files, made on request; gives the pixels by name."""
+    """Creates a folder of small PNG files; returns the pixels by name."""
 
     def make(*names, folder="in", size=(20, 24)):
         pixels = {}

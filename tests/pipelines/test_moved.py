@@ -18,7 +18,7 @@ PACKAGE = "noisewise.pipelines"
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    """No old name was imported before."""
+    """Forget earlier imports of old names."""
     for old in MOVED:
         sys.modules.pop(f"{PACKAGE}.{old}", None)
 
@@ -39,7 +39,7 @@ def test_a_statement_that_imports_from_an_old_name_is_where_the_warning_points()
     assert caught[0].filename == __file__
 
 
-def test_a_config_that_was_copied_before_still_works():
+def test_a_config_that_was_copied_earlier_still_works():
     config = {"imports": ["$from noisewise.pipelines.conditions import expand_conditions"]}
     config["inferer"] = {"_target_": "noisewise.pipelines.inferer.DenoisingInferer"}
     config["items"] = "$expand_conditions([{'image': 'a.png'}])"
@@ -49,6 +49,6 @@ def test_a_config_that_was_copied_before_still_works():
     assert len(parser.get_parsed_content("items")) == 8
 
 
-def test_names_that_never_were_are_not_found():
+def test_unknown_names_are_not_found():
     with pytest.raises(ModuleNotFoundError, match="nothing"):
         import_module(f"{PACKAGE}.nothing")

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from pydicom import FileDataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 
 from ....atomic import atomic_path
+from ....data_manifest.digest import settings_digest
 from ..checks import writing
 from ..stack import FormatError, ImageStack
 from .derivation import describe_derivation, mark_lossy
@@ -72,18 +71,6 @@ def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> N
                 temporary = staged.enter_context(atomic_path(output))
                 dataset.save_as(temporary, enforce_file_format=True)
         # Leaving the stack puts all of them in place.
-
-
-def settings_digest(settings: dict) -> str:
-    """A name for settings, the same for equal ones.
-
-    Args:
-        settings: what JSON can hold.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _check(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> None:

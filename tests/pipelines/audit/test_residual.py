@@ -20,7 +20,7 @@ SIGMA = 10.0
 
 
 def phantom() -> np.ndarray:
-    """Disks and a ramp, 20 to 240: edges of every direction, and flat places."""
+    """Disks and a ramp, 20 to 240, with edges of every direction and flat regions."""
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     image = 20 + 60 * columns / SIDE
     for row, column, radius, height in ((40, 40, 25, 80), (85, 80, 30, 110), (30, 100, 12, 50), (100, 25, 6, 90)):
@@ -93,7 +93,7 @@ def test_frozen_pixels_do_not_count():
     assert audit_residual(noisy, bad, frozen=np.ones_like(frozen)).std == 0
 
 
-def test_correlated_noise_is_told():
+def test_correlated_noise_gives_a_warning():
     removed = ndimage.gaussian_filter(noise(SIDE, SIDE), 1)
     audit = audit_residual(phantom() + removed, removed)
     assert audit.largest_autocorrelation == pytest.approx(np.exp(-0.25), abs=0.05)
@@ -103,14 +103,14 @@ def test_correlated_noise_is_told():
     assert expected.autocorrelation == audit.autocorrelation
 
 
-def test_each_lag_is_its_own():
+def test_each_lag_is_measured_by_itself():
     removed = noise(SIDE, SIDE)
     removed = removed + np.roll(removed, 1, axis=0)
     values = audit_residual(phantom() + removed, removed).autocorrelation
     np.testing.assert_allclose(values, [0, 0.5, 0, 0, 0], atol=0.04)
 
 
-def test_a_shift_of_the_brightness_is_told():
+def test_a_shift_of_the_brightness_gives_a_warning():
     removed = noise(SIDE, SIDE) + 3
     (warning,) = audit_residual(phantom() + removed, removed, "HU").warnings
     assert "brightness" in warning and "2.94 HU" in warning
@@ -118,18 +118,18 @@ def test_a_shift_of_the_brightness_is_told():
 
 
 @pytest.mark.parametrize("image", [phantom(), np.zeros((SIDE, SIDE), np.float32), np.full((20, 30, 3), 7.0)])
-def test_nothing_removed_is_nothing_to_warn_of(image):
+def test_nothing_removed_gives_no_warning(image):
     audit = audit_residual(image, np.zeros_like(image))
     assert audit.warnings == () and audit.std == 0 and audit.places == ()
 
 
 def test_noise_of_a_constant_image_passes():
     removed = noise(SIDE, SIDE)
-    # The denoised image holds rounding errors only; they are no structure.
+    # The denoised image holds only rounding errors, which are not structure.
     assert audit_residual(np.float32(1000) + removed, removed).warnings == ()
 
 
-def test_colour():
+def test_color():
     removed = noise(SIDE, SIDE, 3)
     noisy = phantom()[..., None] + removed
     assert audit_residual(noisy, removed).warnings == ()
@@ -145,7 +145,7 @@ def test_tiny_images(shape):
 
 
 @pytest.mark.parametrize("factor", [1 / 255, 16.0, 1e6])
-def test_the_unit_scales_the_numbers_and_not_the_verdict(factor):
+def test_the_unit_scales_the_numbers_but_changes_no_warning(factor):
     removed = noise(SIDE, SIDE) + 2 * SIGMA * disk(64, 30, 6)
     noisy = phantom() + removed
     one = audit_residual(noisy, removed)
@@ -165,7 +165,7 @@ def test_bad_input_is_refused():
         audit_residual(image, np.full_like(image, np.nan))
 
 
-def test_a_volume_is_summed_up():
+def test_audits_of_a_volume_are_summarized():
     good = audit_residual(phantom() + noise(SIDE, SIDE), noise(SIDE, SIDE), "HU")
     removed = noise(SIDE, SIDE) + 3 * SIGMA * disk(64, 30, 6)
     bad = audit_residual(phantom() + removed, removed, "HU")

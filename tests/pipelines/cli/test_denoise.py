@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``noisewise denoise`` as a user meets it: what is printed, what is written, and the exit status."""
+"""``noisewise denoise`` as a user sees it: the output, the files and the exit status."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
-from noisewise.pipelines.cli import denoise as denoise_cli
 from noisewise.pipelines.cli.app import app
+from noisewise.pipelines.denoising import audit_report
 from noisewise.pipelines.denoising import run as run_module
 
 pytestmark = pytest.mark.usefixtures("halving")
@@ -46,7 +46,7 @@ def test_a_folder(command, pictures, tmp_path):
     (tmp_path / "in" / "notes.txt").write_text("x")
     result = command("in", "out")
     assert result.exit_code == 0, result.output
-    assert "model: multimodal_denoising, weights " in result.stdout and "1 file is no image" in result.stdout
+    assert "model: multimodal_denoising, weights " in result.stdout and "1 file is not an image" in result.stdout
     assert [row(result.stdout, name) for name in ("done", "skipped", "failed")] == ["2", "0", "0"]
     assert "of the intensity range" in row(result.stdout, "noise removed")
     assert names(tmp_path / "out") == ["a.png", "sub/b.png"]
@@ -54,7 +54,7 @@ def test_a_folder(command, pictures, tmp_path):
     np.testing.assert_array_equal(after, np.rint(pixels["a.png"] - pixels["a.png"] / 2))
     again = command("in", "out", "--verbose")
     assert [row(again.stdout, name) for name in ("done", "skipped", "failed")] == ["0", "2", "0"]
-    assert "in/notes.txt: is no image." in again.stdout
+    assert "in/notes.txt: is not an image." in again.stdout
 
 
 def test_a_failure_is_named_and_counts(command, pictures, tmp_path):
@@ -63,7 +63,7 @@ def test_a_failure_is_named_and_counts(command, pictures, tmp_path):
     result = command("in", "out", "--quiet")
     assert result.exit_code == 1
     assert result.stderr.startswith("in/b.png: ") and len(result.stderr.splitlines()) == 1
-    # The choice of the model is always told.
+    # The chosen model is always printed.
     assert result.stdout.startswith("model: ") and len(result.stdout.splitlines()) == 1
     assert names(tmp_path / "out") == ["a.png", "c.png"]
     assert row(command("in", "out").stdout, "failed") == "1"
@@ -111,7 +111,7 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
     ]
     with Image.open(tmp_path / "out" / "noisewise_audit" / "pictures" / "a.png.png") as picture:
         assert picture.format == "PNG"
-    # A later run has the whole report, though it does nothing.
+    # A later run writes the whole report, although it denoises nothing.
     (tmp_path / "out" / "noisewise_audit" / "audit.json").unlink()
     again = command("in", "out", "--audit", "--noise-map")
     assert row(again.stdout, "skipped") == "2"
@@ -120,7 +120,7 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
 
 def test_warnings_of_the_audit_are_printed(command, pictures, monkeypatch):
     pictures("a.png")
-    monkeypatch.setattr(denoise_cli, "write_audit_report", lambda *_: ["in/a.png: structure was removed."])
+    monkeypatch.setattr(audit_report, "write_audit_report", lambda *_: ["in/a.png: structure was removed."])
     result = command("in", "out", "--audit", "--quiet")
     assert result.exit_code == 0 and result.stderr == "in/a.png: structure was removed.\n"
 
@@ -130,11 +130,11 @@ def test_options_reach_the_run(command, pictures, monkeypatch, small_weights):
     weights, config = small_weights
     seen = {}
 
-    def run(found, options, overwrite, observer, run):
-        seen.update(options=options, overwrite=overwrite, run=run)
+    def run(found, settings, overwrite, observer, run):
+        seen.update(options=settings, overwrite=overwrite, run=run)
         return []
 
-    monkeypatch.setattr(denoise_cli, "denoise_found", run)
+    monkeypatch.setattr(run_module, "denoise_found", run)
     texts = ["--strength", 0.5, "--tile-size", 128, "--memory", "512M", "--modality", "CT", "--slice-axis", 1]
     texts += ["--intensity-range", -200, 300, "--model", weights, "--config", config, "--device", "cpu"]
     texts += ["--engine", "torch", "--precision", "float32", "--workers", 3, "--overwrite"]
@@ -161,7 +161,7 @@ def small_weights(tmp_path):
     [
         (["nowhere", "out"], "nowhere: no such file or folder."),
         (["in", "in"], "in: is the input"),
-        (["in/notes.txt", "out"], "in/notes.txt: is no image"),
+        (["in/notes.txt", "out"], "in/notes.txt: is not an image"),
         (["in", "out", "--memory", "much"], "--memory: expected a size such as 512M or 4G, got 'much'."),
         (["in", "out", "--memory", "0"], "--memory: expected a size"),
         (["in", "out", "--intensity-range", 5, 5], "the intensity range 5 5 is empty."),
@@ -180,7 +180,7 @@ def test_usage_errors_are_one_line(command, pictures, tmp_path, arguments, cause
     assert not (tmp_path / "out").exists()
 
 
-def test_names_that_are_no_text_or_look_like_markup(command, pictures, tmp_path):
+def test_names_that_are_not_text_or_look_like_markup(command, pictures, tmp_path):
     names_of = [os.fsdecode(b"\xff\xfe.png"), "[red]x[bold].png"]
     pictures("a.png")
     for name in names_of:
@@ -214,7 +214,7 @@ def test_interrupted(command, pictures, monkeypatch):
     assert result.exit_code == 130 and result.stderr.startswith("interrupted; ")
 
 
-def test_a_full_disk_is_told(command, pictures, monkeypatch):
+def test_a_full_disk_is_reported(command, pictures, monkeypatch):
     pictures("a.png", "b.png", "c.png")
 
     def full(*_):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``make train`` in small: everything it promises is written, and nothing into the bundles."""
+"""``make train``, shortened: it writes all promised files, and none into the bundles."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from noisewise.pipelines.denoising import Denoiser
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory):
-    """A small untrained network of the default's receptive radius: its weights file and its config."""
+    """A small untrained network with the default's receptive radius: its weights file and its config."""
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     network = TwoStageDenoiser(features=8, growth=4)

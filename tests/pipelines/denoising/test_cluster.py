@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The same job on the workers of a cluster on this computer, one of which dies."""
+"""The same job on the workers of a local cluster, one of which dies."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from PIL import Image
 
 from noisewise.pipelines.denoising import cluster as bulk
 from noisewise.pipelines.denoising.cluster import denoise_many
+from noisewise.pipelines.denoising.denoiser import get_denoiser
 from noisewise.pipelines.denoising.jobs import run_job
 from noisewise.pipelines.denoising.run import Observer, denoise_found
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 
 distributed = pytest.importorskip("distributed", reason="Dask's distributed is not installed.")
@@ -32,10 +33,10 @@ def slow_job(*arguments):
 
 @pytest.fixture(scope="module")
 def cluster(halving_module):
-    """Two worker processes, forked so that they have the halving engine and need not import all anew."""
+    """Two worker processes, forked so that they have the halving engine and need not import everything again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bulk, "run_job", slow_job)
-        DenoisingOptions().denoiser()
+        get_denoiser(DenoisingSettings())
         with (
             dask.config.set({"distributed.worker.multiprocessing-method": "fork"}),
             distributed.LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
@@ -50,7 +51,7 @@ def check(folder, pixels):
 
 
 class Deadly(Observer):
-    """Kills a worker once the first results are there."""
+    """Kills a worker after the first results."""
 
     def __init__(self, pid):
         self.pid, self.outcomes = pid, []
@@ -68,7 +69,7 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path, pictures, monkeypat
         pids = list(client.run(os.getpid).values())
     assert len(set(pids)) == 2 and os.getpid() not in pids
     observer = Deadly(pids[0])
-    monkeypatch.chdir(tmp_path)  # the workers are elsewhere
+    monkeypatch.chdir(tmp_path)  # The workers have another working folder.
     outcomes = denoise_many("in", "out", address=cluster.scheduler_address, observer=observer)
     assert observer.outcomes == outcomes
     ((path, cause),) = next(outcome.failures for outcome in outcomes if outcome.state == "failed")
@@ -77,12 +78,12 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path, pictures, monkeypat
     assert states.pop("bad.png") == "failed"
     assert len(states) == len(NAMES) and set(states.values()) == {"done"}
     check(tmp_path / "out", pixels)
-    # What one run has done no other does again, wherever it runs.
+    # No run repeats the work of another, on a cluster or not.
     found = find_sources(tmp_path / "in", tmp_path / "out")
-    assert [outcome.state for outcome in denoise_found(found, DenoisingOptions())] == ["skipped"] * 8 + ["failed"]
+    assert [outcome.state for outcome in denoise_found(found, DenoisingSettings())] == ["skipped"] * 8 + ["failed"]
 
 
-def test_a_stopped_client_goes_on(cluster, tmp_path, pictures):
+def test_a_stopped_client_resumes(cluster, tmp_path, pictures):
     pixels = pictures(*NAMES)
 
     class Interrupting(Observer):

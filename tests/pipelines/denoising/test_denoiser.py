@@ -127,7 +127,7 @@ def test_frozen_pixels_stay(make_denoiser):
     assert (result[~frozen] != image[~frozen]).mean() > 0.99
 
 
-def test_colour_with_equal_channels_costs_one_grey_pass_and_comes_back_grey(make_denoiser):
+def test_color_with_equal_channels_costs_one_gray_pass_and_comes_back_gray(make_denoiser):
     denoiser = make_denoiser()
     channels = []
     engine = denoiser.engine()
@@ -138,11 +138,11 @@ def test_colour_with_equal_channels_costs_one_grey_pass_and_comes_back_grey(make
 
     spy.bytes_per_pixel = engine.bytes_per_pixel
     denoiser._engines["float32"] = spy
-    grey = np.random.default_rng(0).random((1, 20, 20), dtype=np.float32)
-    result = denoiser.denoise_slices(np.repeat(grey[..., None], 3, -1), (0, 1))
+    gray = np.random.default_rng(0).random((1, 20, 20), dtype=np.float32)
+    result = denoiser.denoise_slices(np.repeat(gray[..., None], 3, -1), (0, 1))
     assert channels == [1]
     assert np.array_equal(result[..., 0], result[..., 2])
-    assert np.array_equal(result[..., 0], denoiser.denoise_slices(grey, (0, 1)))
+    assert np.array_equal(result[..., 0], denoiser.denoise_slices(gray, (0, 1)))
 
 
 def test_progress_adds_up_to_the_slices(make_denoiser):

@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("shape", [(9, 11), (9, 11, 3), (2, 9, 11), (2, 9, 11, 3), (1, 1)])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_what_goes_in_comes_out(shape, dtype):
+def test_shape_and_dtype_are_kept(shape, dtype):
     array = (RNG.random(shape) * (255 if dtype == "uint8" else 1)).astype(dtype)
     before = array.copy()
     result = noisewise.denoise(array, engine="torch")
@@ -29,7 +29,7 @@ def test_what_goes_in_comes_out(shape, dtype):
 @pytest.mark.parametrize(
     "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.int16]
 )
-def test_tensors_give_tensors(dtype):
+def test_tensors_return_tensors(dtype):
     tensor = torch.from_numpy(RNG.random((8, 10)))
     tensor = (tensor * 200).to(dtype) if not dtype.is_floating_point else tensor.to(dtype)
     result = noisewise.denoise(tensor, engine="torch")
@@ -50,7 +50,7 @@ def test_a_stack_is_its_slices():
     assert np.abs(together - alone).max() < 1e-5
 
 
-def test_a_stack_three_pixels_wide_can_be_told_from_colour():
+def test_a_stack_three_pixels_wide_can_be_told_from_color():
     stack = RNG.random((4, 6, 3), dtype=np.float32)
     as_stack = noisewise.denoise(stack, engine="torch", color=False)
     assert np.allclose(as_stack[1], noisewise.denoise(stack[1], engine="torch"), atol=1e-6)
@@ -89,7 +89,7 @@ def test_a_noisy_edge_comes_out_cleaner_and_in_place():
 
 
 @pytest.mark.parametrize("level", [0, 50, 128, 255])
-def test_a_constant_image_moves_by_at_most_one_grey_level_away_from_the_border(level):
+def test_a_constant_image_moves_by_at_most_one_gray_level_away_from_the_border(level):
     image = np.full((200, 200), level, np.uint8)
     moved = noisewise.denoise(image, engine="torch").astype(int) - level
     assert np.abs(moved[94:-94, 94:-94]).max() <= 1
@@ -114,7 +114,7 @@ def test_an_empty_stack_comes_back_empty():
     assert noisewise.denoise(np.zeros((0, 4, 4), np.uint8), engine="torch").shape == (0, 4, 4)
 
 
-def test_a_model_that_is_not_there_is_named():
+def test_a_missing_model_is_named():
     with pytest.raises(FileNotFoundError, match="nothing_denoising"):
         noisewise.denoise(np.zeros((4, 4)), model="nothing_denoising")
 

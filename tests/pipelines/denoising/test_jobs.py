@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From files to files: what the network halves is halved in the unit of the file, as other programs read it."""
+"""From files to files: values that the network halves are halved in the unit of the file, as other programs read it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import tifffile
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from noisewise.pipelines.denoising import jobs
+from noisewise.pipelines.denoising import jobs, noise_map
 from noisewise.pipelines.denoising.jobs import read_source, run_job
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
-from noisewise.pipelines.formats import FormatError
+from noisewise.pipelines.formats import FormatError, dicom
 
 pytestmark = pytest.mark.usefixtures("halving")
 
@@ -32,18 +32,18 @@ def ramp(dtype, *shape, low=0, high=1000):
 
 
 def halved(values, low, high):
-    """What the halving engine makes of values: what is outside the range passes through unshifted."""
+    """The result of the halving engine: values outside the range keep their distance from it."""
     return values - (np.clip(values, low, high) - low) / 2
 
 
 def through(source, output, **options):
-    options = DenoisingOptions(**options)
+    options = DenoisingSettings(**options)
     (found,) = find_sources(source, output, options.noise_map, options.audit).sources
     return run_job(found, options)
 
 
 def series(folder, count=3, rows=16, columns=12):
-    """A small oblique CT series whose names are not in the order of its slices."""
+    """A small oblique CT series whose file names are not in the order of its slices."""
     folder.mkdir(parents=True, exist_ok=True)
     dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     dataset.ImageOrientationPatient = [0.8, 0.6, 0, -0.6, 0.8, 0]
@@ -106,7 +106,7 @@ def test_nifti_in_its_own_unit(tmp_path):
     ("options", "low", "high"),
     [({"modality": "ct"}, -1000, 1000), ({"intensity_range": (-200.0, 300.0)}, -200, 300)],
 )
-def test_what_the_user_states_goes_before_the_rule(tmp_path, options, low, high):
+def test_stated_values_override_the_rule(tmp_path, options, low, high):
     voxels = ramp(np.float32, 8, 9, 5, low=-1200, high=1500)
     nibabel.Nifti1Image(voxels, AFFINE).to_filename(tmp_path / "a.nii")
     with pytest.raises(FormatError, match=r"a\.nii: \d+% of its intensities are negative"):
@@ -126,7 +126,7 @@ def test_dicom_series_in_hounsfield_units(tmp_path):
     assert record.unit == "HU" and record.slices == 3 and len(record.inputs) == 3
 
 
-def test_what_the_reader_says_of_the_pixels_is_heeded(tmp_path, monkeypatch):
+def test_frozen_pixels_and_the_stored_range_of_the_reader_are_kept(tmp_path, monkeypatch):
     pixels = ramp(np.uint16, 2, 10, 12, high=1000)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
     frozen = np.zeros(pixels.shape, bool)
@@ -155,7 +155,7 @@ def test_half_the_strength_removes_half(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 @pytest.mark.parametrize("level", [0, 9])
-def test_an_image_without_contrast_comes_through(tmp_path, dtype, level):
+def test_an_image_without_contrast_is_unchanged(tmp_path, dtype, level):
     nibabel.Nifti1Image(np.full((6, 7, 3), level, dtype), AFFINE).to_filename(tmp_path / "a.nii")
     record = through(tmp_path / "a.nii", tmp_path / "b.nii", noise_map=True)
     assert (tmp_path / "b.nii").read_bytes() == (tmp_path / "a.nii").read_bytes()
@@ -165,9 +165,9 @@ def test_an_image_without_contrast_comes_through(tmp_path, dtype, level):
 # The noise map ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_noise_map_of_a_picture(tmp_path, colour):
-    pixels = ramp(np.uint8, 10, 12, *((3,) if colour else ()), high=255)
+@pytest.mark.parametrize("color", [False, True])
+def test_noise_map_of_a_picture(tmp_path, color):
+    pixels = ramp(np.uint8, 10, 12, *((3,) if color else ()), high=255)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     through(tmp_path / "a.png", tmp_path / "b.png", noise_map=True)
     removed = tifffile.imread(tmp_path / "b_removed.tif")
@@ -177,7 +177,7 @@ def test_noise_map_of_a_picture(tmp_path, colour):
 
 @pytest.mark.parametrize("shape", [(8, 9), (8, 9, 5), (8, 9, 1), (8, 9, 3, 2)])
 @pytest.mark.parametrize("axis", [None, 0])
-def test_noise_map_of_a_nifti_lies_where_the_image_does(tmp_path, shape, axis):
+def test_noise_map_of_a_nifti_has_the_geometry_of_the_image(tmp_path, shape, axis):
     image = nibabel.Nifti1Image(ramp(np.int16, *shape), AFFINE)
     image.header.set_slope_inter(0.5, 0)
     image.to_filename(tmp_path / "a.nii")
@@ -190,7 +190,7 @@ def test_noise_map_of_a_nifti_lies_where_the_image_does(tmp_path, shape, axis):
 
 
 @pytest.mark.parametrize("name", ["a.mha", "a.nrrd"])
-def test_noise_map_of_metaimage_and_nrrd_lies_where_the_image_does(tmp_path, name):
+def test_noise_map_of_metaimage_and_nrrd_has_the_geometry_of_the_image(tmp_path, name):
     image = SimpleITK.GetImageFromArray(ramp(np.int16, 5, 9, 8))
     image.SetSpacing((0.5, 0.75, 3.0))
     image.SetOrigin((-3.0, 20.0, 7.0))
@@ -205,7 +205,7 @@ def test_noise_map_of_metaimage_and_nrrd_lies_where_the_image_does(tmp_path, nam
     np.testing.assert_allclose(SimpleITK.GetArrayFromImage(removed), expected, atol=1e-3)
 
 
-def test_noise_map_of_a_series_lies_where_the_series_does(tmp_path):
+def test_noise_map_of_a_series_has_the_geometry_of_the_series(tmp_path):
     folder = series(tmp_path / "in")
     through(folder, tmp_path / "out", noise_map=True)
     reader = SimpleITK.ImageSeriesReader()
@@ -221,13 +221,13 @@ def test_noise_map_of_a_series_lies_where_the_series_does(tmp_path):
 # The audit --------------------------------------------------------------------------------------------------------
 
 
-def test_the_slice_with_the_most_to_look_at_is_drawn(tmp_path):
+def test_the_slice_that_needs_the_most_attention_is_drawn(tmp_path):
     rng = np.random.default_rng(0)
     voxels = rng.integers(0, 4, (3, 48, 40))
-    voxels[1, 10:30, 10:30] += 900  # what the halving takes of it is no noise
+    voxels[1, 10:30, 10:30] += 900  # Half of it is removed, which is not noise.
     tifffile.imwrite(tmp_path / "a.tif", voxels.astype(np.uint16), photometric="minisblack")
     found = find_sources(tmp_path / "a.tif", tmp_path / "b.tif", audit=True)
-    record = run_job(found.sources[0], DenoisingOptions(audit=True, intensity_range=(0.0, 1000.0)))
+    record = run_job(found.sources[0], DenoisingSettings(audit=True, intensity_range=(0.0, 1000.0)))
     audit = record.summary()["audit"]
     assert audit["slices"] == 3 and audit["worst_slice"] == audit["shown_slice"] == 1
     assert audit["shown"]["std"] == pytest.approx((voxels[1] / 2).std(), rel=1e-3)
@@ -237,7 +237,7 @@ def test_the_slice_with_the_most_to_look_at_is_drawn(tmp_path):
         assert picture.format == "PNG" and picture.width > 500
 
 
-def test_of_a_single_image_the_audit_is_told_in_full(tmp_path):
+def test_the_audit_of_a_single_image_is_reported_in_full(tmp_path):
     pixels = np.zeros((48, 40), np.uint8)
     pixels[10:30, 10:30] = 200
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -245,9 +245,9 @@ def test_of_a_single_image_the_audit_is_told_in_full(tmp_path):
     assert audit["warnings"] and audit["warnings"] == audit["shown"]["warnings"]
 
 
-def test_the_correlated_noise_of_ct_is_no_warning(tmp_path):
+def test_the_correlated_noise_of_ct_gives_no_warning(tmp_path):
     noise = np.random.default_rng(0).normal(0, 1, (64, 64))
-    smooth = 30 * noise + 40 * np.roll(noise, 1, axis=0)  # the halving takes half of it
+    smooth = 30 * noise + 40 * np.roll(noise, 1, axis=0)  # Half of it is removed.
     tifffile.imwrite(tmp_path / "a.tif", smooth.astype(np.float32))
     warnings = {
         modality: through(
@@ -260,12 +260,12 @@ def test_the_correlated_noise_of_ct_is_no_warning(tmp_path):
     assert not any("alike" in each for each in warnings["ct"])
 
 
-# What goes wrong --------------------------------------------------------------------------------------------------
+# Failures ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_good_files_of_a_series_are_denoised(tmp_path):
     folder = series(tmp_path / "in", count=5)
-    bad = folder / "4.dcm"  # in the middle: without it there is a gap
+    bad = folder / "4.dcm"  # In the middle: without it, there is a gap.
     bad.write_bytes(bad.read_bytes()[:-100])
     record = through(folder, tmp_path / "out", noise_map=True)
     assert [path for path, _ in record.lost] == [str(bad)]
@@ -278,13 +278,13 @@ def test_the_good_files_of_a_series_are_denoised(tmp_path):
         )
 
 
-def test_of_a_series_without_a_good_file_each_is_named(tmp_path):
+def test_each_file_of_a_series_without_a_good_file_is_named(tmp_path):
     folder = series(tmp_path / "in")
     for path in folder.iterdir():
         path.write_bytes(path.read_bytes()[:-100])
     (source,) = find_sources(folder, tmp_path / "out").sources
     with pytest.raises(ExceptionGroup) as caught:
-        read_source(source, DenoisingOptions())
+        read_source(source, DenoisingSettings())
     assert {error.path for error in caught.value.exceptions} == {str(path) for path in folder.iterdir()}
 
 
@@ -292,32 +292,32 @@ def full_disk(*_):
     raise OSError(28, "No space left on device")
 
 
-def test_a_failure_on_the_way_removes_what_was_written_before_it(tmp_path, monkeypatch):
+def test_a_failure_removes_files_that_were_written_before_it(tmp_path, monkeypatch):
     folder = series(tmp_path / "in")
-    monkeypatch.setattr(jobs, "write_noise_map", full_disk)
+    monkeypatch.setattr(noise_map, "write_noise_map", full_disk)
     with pytest.raises(OSError, match="No space left"):
         through(folder, tmp_path / "out", noise_map=True)
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_failure_keeps_the_files_that_were_there(tmp_path, monkeypatch):
+def test_a_failure_keeps_files_that_existed_before(tmp_path, monkeypatch):
     folder, out = series(tmp_path / "in"), tmp_path / "out"
     out.mkdir()
     (out / "0.dcm").write_bytes(b"old")
-    before = jobs.read_dicom
+    before = dicom.read_dicom
 
     def read(*arguments):
         stack = before(*arguments)
         stack.write = full_disk
         return stack
 
-    monkeypatch.setattr(jobs, "read_dicom", read)
+    monkeypatch.setattr(dicom, "read_dicom", read)
     with pytest.raises(OSError, match="No space left"):
         through(folder, out)
     assert [path.read_bytes() for path in out.iterdir()] == [b"old"]
 
 
-def test_the_writer_is_told_how_it_was_denoised(tmp_path, monkeypatch):
+def test_the_writer_gets_the_settings_of_the_denoising(tmp_path, monkeypatch):
     Image.fromarray(ramp(np.uint8, 10, 12)).save(tmp_path / "a.png")
     told = []
     before = jobs.read_stack

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever happens to a run, the next one knows what is done and what is not its own."""
+"""Whatever happens to a run, the next one knows which results are done and which files are not its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 
 import pytest
 
+from noisewise.data_manifest.digest import settings_digest
 from noisewise.pipelines.denoising import ledger as ledger_module
-from noisewise.pipelines.denoising.ledger import Ledger, LedgerError, input_states, remove_leftovers, settings_digest
+from noisewise.pipelines.denoising.ledger import Ledger, LedgerError, input_states, remove_leftovers
 from noisewise.pipelines.denoising.sources import Source
 
 SETTINGS = {"strength": 1.0, "weights": {"net": "abc"}}
@@ -35,7 +36,7 @@ def write(ledger, source, content=b"output"):
     ledger.finish(source, inputs, RECORD)
 
 
-def test_what_is_done_is_known_again(tmp_path, source):
+def test_finished_sources_are_recognized(tmp_path, source):
     with opened(tmp_path) as ledger:
         assert ledger.finished(source) is None
         write(ledger, source)
@@ -67,7 +68,7 @@ def test_a_result_that_is_not_as_it_was_written_is_not_done(tmp_path, source, da
         assert ledger.finished(source) is None and ledger.foreign(source) == []
 
 
-def test_more_results_than_were_written_are_not_done(tmp_path, source):
+def test_additional_results_are_not_done(tmp_path, source):
     with opened(tmp_path) as ledger:
         write(ledger, source)
         more = Source(source.paths, source.outputs, ".png", noise_map=tmp_path / "out" / "a_removed.tif")
@@ -86,7 +87,7 @@ def test_results_of_other_settings_are_refused_and_can_be_replaced(tmp_path, sou
         assert ledger.finished(source) is None
         write(ledger, source)
         assert ledger.finished(source) == RECORD
-    # What the first settings made is gone, though its line is still there and the sizes are the same.
+    # The results of the first settings are gone, although their line is still there and the sizes are equal.
     with pytest.raises(LedgerError, match="other settings"):
         opened(tmp_path)
     with opened(tmp_path, overwrite=True) as ledger:
@@ -140,7 +141,7 @@ def test_leftovers_of_a_pair_of_files(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".12.tmp.w.raw", "v.raw"]
 
 
-def test_a_line_that_a_kill_cut_off_does_not_count(tmp_path, source):
+def test_a_line_that_a_kill_cut_off_is_ignored(tmp_path, source):
     with opened(tmp_path) as ledger:
         write(ledger, source)
     whole = ledger.path.read_bytes()

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest's rule on files: one mapping for all slices, in the values that are stored."""
+"""The manifest's rule on files: one range for all slices, in stored values."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def values(dtype=np.int16, low=0, high=1000, shape=(3, 16, 16)):
     return np.random.default_rng(0).integers(low, high, shape).astype(dtype)
 
 
-def test_eight_bits_are_grey_levels():
+def test_eight_bits_are_gray_levels():
     assert stack_range(stack(values(np.uint8, 0, 90))) == (0, 255)
     assert stack_range(stack(values(np.uint8, 0, 90)), modality="ct") == (0, 255)
-    # Unless they stand for something else.
+    # Unless a slope gives them another meaning.
     scaled = stack(values(np.uint8, 0, 90), slope=2.0)
     assert stack_range(scaled) == pytest.approx((0, np.percentile(scaled.real(), 99.9)))
 
@@ -37,7 +37,7 @@ def test_ct_has_hounsfield_units():
     assert stack_range(image, modality="ct") == (-1000, 1000)
 
 
-def test_all_else_goes_to_the_percentile_of_the_whole_series():
+def test_other_images_are_scaled_to_the_percentile_of_the_whole_series():
     slices = values()
     slices[2] *= 4  # one slice is brighter
     low, high = stack_range(stack(slices, slope=0.5, modality="mri"))
@@ -69,11 +69,11 @@ def test_frozen_pixels_do_not_count():
     slices[:, :8], frozen[:, :8] = -20000, True
     assert stack_range(stack(slices, frozen=frozen))[1] == pytest.approx(np.percentile(slices[:, 8:], 99.9))
     assert stack_range(stack(slices, frozen=np.ones(slices.shape, bool))) is None
-    colour = np.repeat(slices[..., None], 3, -1)
-    assert stack_range(stack(colour, frozen=frozen))[1] == pytest.approx(np.percentile(colour[:, 8:], 99.9))
+    color = np.repeat(slices[..., None], 3, -1)
+    assert stack_range(stack(color, frozen=frozen))[1] == pytest.approx(np.percentile(color[:, 8:], 99.9))
 
 
-def test_hounsfield_units_that_nobody_told_of_are_refused():
+def test_hounsfield_units_that_are_not_stated_are_refused():
     with pytest.raises(FormatError, match=r"a\.img: \d+% of its intensities are negative.*--modality ct"):
         stack_range(stack(values(low=-1000, high=1000)))
     slices = values()
@@ -81,7 +81,7 @@ def test_hounsfield_units_that_nobody_told_of_are_refused():
     assert stack_range(stack(slices))[0] == 0
 
 
-def test_without_a_range_there_must_be_one_stated():
+def test_a_range_must_be_stated_if_the_rule_gives_none():
     slices = values(low=-5, high=1)
     with pytest.raises(FormatError, match=r"a\.img: the 99\.9th percentile of the intensities is 0: .*state"):
         stack_range(stack(slices))
@@ -89,11 +89,11 @@ def test_without_a_range_there_must_be_one_stated():
 
 
 @pytest.mark.parametrize("level", [-1024, 0, 7])
-def test_an_image_without_contrast_has_nothing_to_remove(level):
+def test_an_image_without_contrast_has_no_range(level):
     assert stack_range(stack(np.full((2, 4, 4), level, np.int16)), stated=(0, 1)) is None
 
 
-def test_of_large_stacks_a_sample_is_taken(monkeypatch):
+def test_large_stacks_are_sampled(monkeypatch):
     slices = values(shape=(8, 64, 64), high=20000)
     monkeypatch.setattr(mapping, "LARGEST_SAMPLE", slices.size // 4)
     exact = np.percentile(slices, 99.9)

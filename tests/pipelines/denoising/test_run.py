@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A run over many files: overlapped, within bounds, and whole whatever happens to it."""
+"""A run over many files: steps overlap, memory is bounded, and no file is ever incomplete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from noisewise.pipelines.denoising.run import (
     fills_disk,
     run_sources,
 )
-from noisewise.pipelines.denoising.settings import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import Source, find_sources
 from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.formats import FormatError
@@ -44,7 +44,7 @@ NAMES = tuple(f"p{number // 2}/{number}.png" for number in range(6))
 
 
 def run(tmp_path, overwrite=False, observer=None, **options):
-    options = DenoisingOptions(**options)
+    options = DenoisingSettings(**options)
     found = find_sources(tmp_path / "in", tmp_path / "out", options.noise_map)
     return denoise_found(found, options, overwrite, observer)
 
@@ -54,7 +54,7 @@ def states(outcomes):
 
 
 def files(folder):
-    """All files but the record."""
+    """All files except the record."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in found if ".noisewise" not in path.parts)
 
@@ -74,13 +74,13 @@ def test_a_folder_is_denoised_and_nothing_is_done_twice(tmp_path, pictures):
     outcomes = run(tmp_path)
     assert set(states(outcomes).values()) == {"skipped"} and all(each.record["slices"] == 1 for each in outcomes)
     assert times == {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in NAMES}
-    # One input changes: it alone is done again.
+    # One input changes, and only that one is done again.
     pixels |= pictures("p0/1.png", size=(8, 9))
     assert states(run(tmp_path)) == {f"{number}.png": "done" if number == 1 else "skipped" for number in range(6)}
     check(tmp_path, pixels, NAMES)
 
 
-def test_the_users_files_are_never_replaced_unasked(tmp_path, pictures):
+def test_the_users_files_are_never_replaced_without_overwrite(tmp_path, pictures):
     pixels = pictures("a.png", "b.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.png").write_bytes(b"precious")
@@ -94,21 +94,21 @@ def test_the_users_files_are_never_replaced_unasked(tmp_path, pictures):
 def test_a_single_file_keeps_no_record_and_replaces_nothing(tmp_path, pictures):
     pictures("a.png")
     found = find_sources(tmp_path / "in" / "a.png", tmp_path / "b.png")
-    (outcome,) = denoise_found(found, DenoisingOptions())
+    (outcome,) = denoise_found(found, DenoisingSettings())
     assert outcome.state == "done" and sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
     with pytest.raises(OutputExistsError, match=r"b\.png: exists already"):
-        denoise_found(found, DenoisingOptions())
+        denoise_found(found, DenoisingSettings())
     (tmp_path / ".77.tmp.b.png").write_bytes(b"a killed run's")
-    denoise_found(found, DenoisingOptions(), overwrite=True)
+    denoise_found(found, DenoisingSettings(), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
 
 
-def test_another_input_folder_does_not_pass_for_a_changed_one(tmp_path, pictures):
+def test_another_input_folder_is_not_taken_for_a_changed_one(tmp_path, pictures):
     pictures("a.png")
     run(tmp_path)
     pictures("a.png", folder="other", size=(8, 9))
     with pytest.raises(ValueError, match=r"other settings \(input .*in instead of .*other\)"):
-        denoise_found(find_sources(tmp_path / "other", tmp_path / "out"), DenoisingOptions())
+        denoise_found(find_sources(tmp_path / "other", tmp_path / "out"), DenoisingSettings())
 
 
 def test_one_failure_does_not_stop_the_others(tmp_path, pictures):
@@ -127,7 +127,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path, pictures):
             assert path == str(outcome.source.paths[0]) and cause and "\n" not in cause
     check(tmp_path, pixels, ["a.png", "c.png", "d.png"])
     assert files(tmp_path / "out") == ["a.png", "c.png", "d.png"]
-    # Repaired, it is what is left to do.
+    # After its repair, it is the only one left.
     pixels |= pictures("b.png")
     (tmp_path / "in" / "d.tif").unlink()
     assert states(run(tmp_path)) == {"a.png": "skipped", "b.png": "done", "c.png": "skipped", "d.png": "skipped"}
@@ -150,11 +150,11 @@ def test_the_observer_sees_every_slice(tmp_path):
 
 
 class Parts(SimpleNamespace):
-    """Stands for a source in memory, and can be counted."""
+    """A source in memory that can be counted."""
 
 
 class Fakes:
-    """Steps that note when they begin, and how many sources are in memory."""
+    """Steps that record when they begin, and how many sources are in memory."""
 
     def __init__(self, monkeypatch, wait_for_overlap=False):
         self.begun = {(step, n): threading.Event() for step in ("read", "denoise", "write") for n in range(-1, 9)}
@@ -200,7 +200,7 @@ class Fakes:
 
 def test_reading_and_writing_run_beside_the_denoising(monkeypatch):
     fakes = Fakes(monkeypatch, wait_for_overlap=True)
-    assert [outcome.state for outcome in run_sources(fakes.sources(), DenoisingOptions())] == ["done"] * 5
+    assert [outcome.state for outcome in run_sources(fakes.sources(), DenoisingSettings())] == ["done"] * 5
     assert fakes.most <= 3 and fakes.alive == 0
 
 
@@ -208,7 +208,7 @@ def test_reading_and_writing_run_beside_the_denoising(monkeypatch):
 def test_memory_is_bounded_when_writing_is_slow(monkeypatch, workers):
     fakes = Fakes(monkeypatch)
     fakes.count = 8
-    run_sources(fakes.sources(), DenoisingOptions(), workers=workers)
+    run_sources(fakes.sources(), DenoisingSettings(), workers=workers)
     assert 2 <= fakes.most <= 1 + 2 * workers and fakes.alive == 0
 
 
@@ -229,14 +229,14 @@ def test_every_error_reaches_its_own_source(monkeypatch):
     failing("read_source", 1)
     failing("denoise_source", 2)
     failing("write_source", 3)
-    outcomes = {each.source.paths[0].stem: each for each in run_sources(fakes.sources(), DenoisingOptions())}
+    outcomes = {each.source.paths[0].stem: each for each in run_sources(fakes.sources(), DenoisingSettings())}
     assert [outcomes[str(n)].state for n in range(5)] == ["done", "failed", "failed", "failed", "done"]
     causes = [outcomes[str(n)].failures for n in (1, 2, 3)]
     steps = ("read_source", "denoise_source", "write_source")
     assert causes == [[(f"{n}.png", f"{step} went wrong.")] for n, step in enumerate(steps, 1)]
 
 
-def test_an_engine_that_cannot_run_stops_all(monkeypatch):
+def test_an_engine_that_cannot_run_stops_the_run(monkeypatch):
     fakes = Fakes(monkeypatch)
 
     def fail(*_):
@@ -244,13 +244,13 @@ def test_an_engine_that_cannot_run_stops_all(monkeypatch):
 
     monkeypatch.setattr(run_module, "denoise_source", fail)
     with pytest.raises(EngineError, match="no such engine"):
-        run_sources(fakes.sources(), DenoisingOptions())
+        run_sources(fakes.sources(), DenoisingSettings())
 
 
-# Ends of all kinds ------------------------------------------------------------------------------------------------
+# How runs end ----------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path, pictures, monkeypatch):
+def test_ctrl_c_keeps_finished_results_and_the_next_run_resumes(tmp_path, pictures, monkeypatch):
     pixels = pictures(*NAMES)
     before, calls = run_module.denoise_source, []
 
@@ -306,10 +306,10 @@ def killed(tmp_path, monkeypatch, moment):
     return process.exitcode
 
 
-def test_a_kill_leaves_no_half_written_file_and_the_next_run_goes_on(tmp_path, pictures, monkeypatch):
+def test_a_kill_leaves_no_half_written_file_and_the_next_run_resumes(tmp_path, pictures, monkeypatch):
     pixels = pictures(*NAMES)
     out = tmp_path / "out"
-    run_module.DenoisingOptions().denoiser()  # loaded once, not in each process
+    run_module.get_denoiser(DenoisingSettings())  # loaded once, not in each process
 
     def half_written():
         return len(list(out.rglob("?.png"))) >= 2 and any(out.rglob(".*.tmp.*"))
@@ -335,10 +335,10 @@ def good_files(folder):
     """One small good file of each format."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    grey = rng.integers(0, 256, (16, 18), np.uint8)
+    gray = rng.integers(0, 256, (16, 18), np.uint8)
     deep = rng.integers(0, 900, (3, 10, 12), np.int16)
-    Image.fromarray(grey).save(folder / "good.png")
-    Image.fromarray(grey).save(folder / "good.jpg")
+    Image.fromarray(gray).save(folder / "good.png")
+    Image.fromarray(gray).save(folder / "good.jpg")
     tifffile.imwrite(folder / "good.tif", deep.astype(np.float32), photometric="minisblack")
     nibabel.Nifti1Image(deep.T, np.eye(4)).to_filename(folder / "good.nii")
     nibabel.Nifti1Image(deep.T.astype(np.float32), np.eye(4)).to_filename(folder / "good.nii.gz")
@@ -348,7 +348,7 @@ def good_files(folder):
 
 
 def bad_files(good, folder):
-    """Truncated, flipped, empty, misnamed and without numbers; each in a folder of its own, as DICOM is grouped."""
+    """Truncated, flipped, empty, misnamed and without numbers; each in its own folder, as DICOM files are grouped."""
     rng = np.random.default_rng(1)
     nan = {
         ".tif": lambda path, values: tifffile.imwrite(path, values, photometric="minisblack"),
@@ -382,7 +382,7 @@ def test_bad_files_fail_one_by_one_with_a_line_each(tmp_path, capfd, caplog, rec
     capfd.readouterr()
     outcomes = run(tmp_path)
     assert time.monotonic() - begin < 60
-    # Libraries quote the header's values in what they warn of. MetaIO has lines of its own that cannot be kept back.
+    # Warnings of libraries quote values of the header. MetaIO prints lines that cannot be suppressed.
     out, err = capfd.readouterr()
     assert out == "" and not [line for line in err.splitlines() if "Meta" not in line and "ElementType" not in line]
     assert not [each for each in recwarn if "torch" not in each.filename] and not caplog.records
@@ -392,18 +392,18 @@ def test_bad_files_fail_one_by_one_with_a_line_each(tmp_path, capfd, caplog, rec
     assert len(done) + len(failed) == len(outcomes) and len(failed) >= 70
     for outcome in failed:
         ((path, cause),) = outcome.failures
-        # A damaged header may come to light only when it is written again.
+        # Damage to a header may show only when it is written again.
         assert path in map(str, (outcome.source.paths[0], outcome.source.outputs[0]))
         assert len(cause) > 10 and "\n" not in cause
         assert "Traceback" not in cause
     names = {outcome.source.paths[0].relative_to(tmp_path / "in").as_posix() for outcome in done}
     assert names >= {f"good/{path.name}" for path in good}
-    # What was cut, emptied or misnamed cannot have been done: of a flipped bit a format may not know.
+    # Cut, empty and misnamed files must fail; a format may not notice a flipped bit.
     assert not [name for name in names if name.split("/")[1].startswith(("empty", "text", "zeros", "nan", "other"))]
     assert files(tmp_path / "out") == sorted(names)
 
 
-# What is said of an error -----------------------------------------------------------------------------------------
+# Messages of errors -----------------------------------------------------------------------------------------------
 
 
 def test_every_failure_is_one_line_that_names_the_file():
@@ -418,7 +418,7 @@ def test_every_failure_is_one_line_that_names_the_file():
     assert failures_of(group, source) == [("x.png", "one."), ("y.png", "two.")]
 
 
-def test_a_full_disk_is_recognised_behind_other_errors():
+def test_a_full_disk_is_recognized_as_the_cause_of_other_errors():
     assert fills_disk(OSError(errno.ENOSPC, "full")) and fills_disk(OSError(errno.EDQUOT, "quota"))
     assert not fills_disk(OSError(errno.EACCES, "no")) and not fills_disk(ValueError("no"))
     error = FormatError("a.png", "cannot be written")

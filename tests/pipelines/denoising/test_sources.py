@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is denoised below a folder, and where it goes. Contents do not matter here, but for DICOM."""
+"""Which files below a folder are denoised, and where results go. Contents matter for DICOM only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_series_is_one_source_of_many_files(tmp_path):
     assert below(part.outputs, tmp_path / "out") == below(part.paths, root) and len(part.paths) == 2
 
 
-def test_results_below_the_input_are_no_inputs(tmp_path):
+def test_results_below_the_input_are_not_inputs(tmp_path):
     root = tmp_path / "in"
     touch(root, "a.png", "out/a.png", "other/.noisewise/ledger.jsonl", "other/a.png", "outer/a.png")
     found = find_sources(root, root / "out")
@@ -83,7 +83,7 @@ def test_results_below_the_input_are_no_inputs(tmp_path):
     assert sorted(below(found.excluded, root)) == ["other", "out"]
 
 
-def test_folders_that_would_be_mixed_up_are_refused(tmp_path):
+def test_inputs_and_outputs_that_overlap_are_refused(tmp_path):
     root = tmp_path / "data" / "in"
     touch(root, "a.png")
     (tmp_path / "link").symlink_to(root)
@@ -109,7 +109,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert [below(source.paths, root) for source in found.sources] == [["a.png"], ["more/b.png"]]
 
 
-def test_a_link_into_the_results_is_no_way_to_replace_an_input(tmp_path):
+def test_a_link_cannot_make_a_result_replace_an_input(tmp_path):
     touch(tmp_path, "out/x/a.png")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x").symlink_to(tmp_path / "out" / "x")
@@ -146,9 +146,9 @@ def test_one_dicom_file_may_get_any_name(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.txt", "DICOMDIR", "noise"])
-def test_what_is_no_image_is_refused_when_it_is_all_there_is(tmp_path, name):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path, name):
     touch(tmp_path, name)
-    with pytest.raises(SourceError, match=f"{name}: is no image"):
+    with pytest.raises(SourceError, match=f"{name}: is not an image"):
         find_sources(tmp_path / name, tmp_path / "out")
 
 
@@ -158,7 +158,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
         find_sources(tmp_path / "in", tmp_path / "out")
 
 
-def test_dicom_files_that_are_no_images_are_told(tmp_path):
+def test_dicom_files_that_are_not_images_are_named(tmp_path):
     touch(tmp_path, "in/a.png")
     shutil.copy(get_testdata_file("reportsi.dcm"), tmp_path / "in" / "report.dcm")
     found = find_sources(tmp_path / "in", tmp_path / "out")
@@ -166,7 +166,7 @@ def test_dicom_files_that_are_no_images_are_told(tmp_path):
     assert below(found.no_images, tmp_path / "in") == ["report.dcm"]
 
 
-def test_what_does_not_exist(tmp_path):
+def test_a_missing_input(tmp_path):
     with pytest.raises(SourceError, match="nowhere: no such file or folder"):
         find_sources(tmp_path / "nowhere", tmp_path / "out")
 

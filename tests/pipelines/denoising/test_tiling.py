@@ -73,12 +73,12 @@ def test_receptive_radius_is_how_far_the_gradient_reaches(options):
     radius = network.receptive_radius
     side = 2 * radius + 21
     image = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
-    centre = side // 2
-    network(image)[0, :, centre, centre].sum().backward()
+    center = side // 2
+    network(image)[0, :, center, center].sum().backward()
     reached = image.grad[0].abs().sum(0) > 0
     rows = reached.any(1).nonzero().flatten()
     columns = reached.any(0).nonzero().flatten()
-    expected = [centre - radius, centre + radius]
+    expected = [center - radius, center + radius]
     assert [int(rows[0]), int(rows[-1])] == expected
     assert [int(columns[0]), int(columns[-1])] == expected
 

@@ -16,12 +16,12 @@ RNG = np.random.default_rng(0)
 
 
 def slice_by_slice(volume, axis):
-    """Of a volume (X, Y, Z): the rows of a slice run along the later axis, as those of a file do."""
+    """Slices of a volume (X, Y, Z), whose rows run along the later axis, as in files."""
     slices = [noisewise.denoise(each.T.copy(), engine="torch").T for each in np.moveaxis(volume, axis, 0)]
     return np.moveaxis(np.stack(slices), 0, axis)
 
 
-def test_it_drops_into_a_pipeline_and_keeps_affine_and_metadata(tmp_path):
+def test_it_fits_a_pipeline_and_keeps_affine_and_metadata(tmp_path):
     affine = np.array([[0.0, 0, 3, 5], [0.9, 0, 0, -7], [0, 1.1, 0, 2], [0, 0, 0, 1]])
     values = RNG.uniform(0, 1200, (11, 12, 4)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "v.nii.gz")
@@ -58,7 +58,7 @@ def test_the_axis_can_be_stated(axis):
 
 @pytest.mark.parametrize("shape", [(1, 6, 7), (3, 6, 7), (2, 6, 7), (3, 6, 7, 2), (4, 6, 7, 2)])
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, lambda a: MetaTensor(torch.from_numpy(a))])
-def test_every_shape_and_kind_comes_back(shape, kind):
+def test_shape_and_type_are_kept(shape, kind):
     values = RNG.random(shape, dtype=np.float32)
     image = kind(values)
     result = Denoise(engine="torch")(image)
@@ -66,10 +66,10 @@ def test_every_shape_and_kind_comes_back(shape, kind):
     assert np.array_equal(np.asarray(image), values)
 
 
-def test_colour_is_colour_and_other_channels_are_grey():
+def test_three_channels_are_color_and_others_are_gray():
     values = RNG.random((3, 9, 10), dtype=np.float32)
-    colour = Denoise(engine="torch")(values)
-    assert np.allclose(colour, noisewise.denoise(values.T, engine="torch").T)
+    color = Denoise(engine="torch")(values)
+    assert np.allclose(color, noisewise.denoise(values.T, engine="torch").T)
     channels = Denoise(engine="torch", color=False)(values)
     assert np.abs(channels[1] - noisewise.denoise(values[1].T, engine="torch").T).max() < 1e-5
 
@@ -93,13 +93,13 @@ def test_wrong_arguments_are_refused():
 @pytest.mark.parametrize("axis", [None, 0])
 def test_the_result_is_that_of_the_command_on_the_file(tmp_path, axis):
     from noisewise.pipelines.denoising.jobs import run_job
-    from noisewise.pipelines.denoising.settings import DenoisingOptions
+    from noisewise.pipelines.denoising.settings import DenoisingSettings
     from noisewise.pipelines.denoising.sources import find_sources
 
     values = RNG.uniform(0, 1, (14, 12, 5)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(values, np.diag([1, 1, 3, 1])), tmp_path / "in.nii")
     (source,) = find_sources(tmp_path / "in.nii", tmp_path / "out.nii").sources
-    run_job(source, DenoisingOptions(engine="torch", intensity_range=(0, 1), slice_axis=axis))
+    run_job(source, DenoisingSettings(engine="torch", intensity_range=(0, 1), slice_axis=axis))
     image = LoadImaged("image", reader="NibabelReader", ensure_channel_first=True)({"image": tmp_path / "in.nii"})
     expected = Denoised("image", engine="torch", slice_axis=axis)(image)["image"][0].numpy()
     assert np.abs(np.asarray(nibabel.load(tmp_path / "out.nii").dataobj) - expected).max() < 1e-6

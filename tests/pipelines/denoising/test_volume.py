@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the shipped weights do to a real volume that is denoised slice by slice."""
+"""The effect of the shipped weights on a real volume that is denoised slice by slice."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ nilearn_datasets = pytest.importorskip("nilearn.datasets")
 
 @pytest.fixture(scope="module")
 def clean():
-    """A part of the MNI152 brain, (slices, rows, columns), in [0, 1], that carries next to no noise."""
+    """A part of the MNI152 brain, (slices, rows, columns), in [0, 1], with almost no noise."""
     template = nilearn_datasets.load_mni152_template(resolution=2).get_fdata()
     volume = np.moveaxis(template, 2, 0)[36:44, 20:84, 18:82].astype(np.float32)
     return volume / volume.max()
@@ -45,7 +45,7 @@ def test_the_noise_along_z_is_no_rougher_than_before(clean, noisy, denoised):
         return np.diff(volume - clean, axis=0).std()
 
     assert roughness(denoised) < 0.6 * roughness(noisy)
-    # Nor is it rougher along z than within the slices, as independent errors of slices would make it.
+    # Nor is it rougher along z than within the slices, which independent errors of slices would cause.
     assert np.diff(denoised, axis=0).std() <= np.diff(noisy, axis=0).std()
 
 

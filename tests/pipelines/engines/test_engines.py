@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every engine gives what the network gives in PyTorch, for any size and batch, in the precision asked for."""
+"""Every engine gives the network's result in PyTorch, for any size and batch, in the requested precision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = {"features": 8, "growth": 4, "num_blocks": 1}
 def two_stage(**options):
     torch.manual_seed(0)
     network = TwoStageDenoiser(**SMALL, **options).eval()
-    for module in network.modules():  # the plain form: what the engines are compared with
+    for module in network.modules():  # The plain form, which the engines are compared with.
         if isinstance(module, ResidualDenseBlock):
             module.stacked = False
     return network
@@ -41,7 +41,7 @@ def images(*shape):
 
 
 def expected(network, batch):
-    """What PyTorch gives; grey is repeated and averaged."""
+    """PyTorch's result; gray images are repeated, and their results averaged."""
     with torch.inference_mode():
         result = network(torch.from_numpy(batch).expand(-1, 3, -1, -1)).numpy()
     return result if batch.shape[1] == 3 else result.mean(1, keepdims=True)
@@ -148,7 +148,7 @@ def test_any_other_network(name):
 
 
 def test_a_graph_that_is_wrong_is_refused(name):
-    """The autoencoder computes its padding from the size: ONNX rounds that division otherwise than Python."""
+    """The autoencoder computes its padding from the size, and ONNX rounds that division differently from Python."""
     torch.manual_seed(0)
     network = ConvolutionalAutoencoder(features=4).eval()
     engine = load_engine(network, name, "float32", "cpu")
@@ -173,7 +173,7 @@ def test_compiled_shapes_are_bounded(name):
 def test_two_stage_denoisers_are_compiled_once_for_all_sizes(engine):
     for side in range(1, 6):
         engine(images(side, 3, side, 4))
-    assert engine._compiled.cache_info().misses <= 2  # colour and grey
+    assert engine._compiled.cache_info().misses <= 2  # color and gray
 
 
 @pytest.mark.parametrize("name", ["openvino"], indirect=True)
@@ -215,12 +215,12 @@ print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(path.name for path in Path.hom
 """
 
 
-# The variable before the start and after. Asked for, the reports' store lies in the home directory (from 1.29 on).
+# The variable before and after the start. If reports are wanted, their store is in the home directory (since 1.29).
 @pytest.mark.parametrize(("given", "after"), [(None, "1"), ("0", "0")])
-def test_onnx_runtime_reports_to_nobody_unless_asked(tmp_path, given, after):
+def test_onnx_runtime_sends_no_reports_unless_asked(tmp_path, given, after):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    # What ONNX Runtime takes for a test or for continuous integration, where it reports nothing anyway.
+    # Variables by which ONNX Runtime recognizes tests and continuous integration, where it reports nothing anyway.
     ours = ("CI", "GITHUB_ACTIONS", "ORT_RUNNING_UNIT_TESTS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
     environment = {key: item for key, item in os.environ.items() if key not in ours} | {"HOME": str(tmp_path)}
     if given is not None:
@@ -266,7 +266,7 @@ def test_torch_computes_in_bfloat16_when_asked():
         (("openvino", "float32", "cuda"), ["openvino", "cuda"]),
     ],
 )
-def test_what_cannot_be_is_refused(options, words):
+def test_impossible_requests_are_refused(options, words):
     with pytest.raises(EngineError) as caught:
         load_engine(two_stage(), *options)
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)

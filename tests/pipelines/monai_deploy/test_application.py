@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The application with the real App SDK: what it writes is what the command line writes."""
+"""The application with the real App SDK: it writes the same files as the command line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def without_times(dataset: pydicom.Dataset) -> dict:
-    """All but the time at which the file was made."""
+    """All but the time of the file's creation."""
     del dataset.InstanceCreationDate, dataset.InstanceCreationTime
     del dataset.ContributingEquipmentSequence[-1].ContributionDateTime
     return dataset.to_json_dict()
@@ -130,7 +130,7 @@ def test_simpleitk_reads_a_new_series_of_the_same_geometry(finished):
     np.testing.assert_allclose(denoised.GetSpacing(), (0.8, 0.5, SPACING))
     for name in ("GetSpacing", "GetOrigin", "GetDirection", "GetPixelIDTypeAsString"):
         assert getattr(denoised, name)() == getattr(noisy, name)()
-    # A denoiser of Hounsfield units: much the same image.
+    # A denoiser of Hounsfield units: the image hardly changes.
     values, clean = (sitk.GetArrayFromImage(each).astype(float) for each in (noisy, denoised))
     assert 0 < np.abs(values - clean).mean() < 0.1 * values.std()
 
@@ -157,7 +157,7 @@ def test_without_a_matching_series_the_process_fails_with_one_line(tmp_path):
         ({"BodyPartExamined": "CHEST"}, {"BodyPartExamined": "^(CHEST|THORAX)$"}),
     ],
 )
-def test_of_two_series_the_rule_takes_one(tmp_path, rules, elements, conditions):
+def test_the_rule_selects_one_of_two_series(tmp_path, rules, elements, conditions):
     write_ct(tmp_path / "in", "1.2.3.6", slices=1, ConvolutionKernel="B30f", BodyPartExamined="ABDOMEN")
     (taken,) = write_ct(tmp_path / "in", "1.2.3.7", slices=1, **elements)
     rules(**conditions)
@@ -202,7 +202,7 @@ def test_models_may_be_a_bundle_or_its_torchscript_export(finished, tmp_path, mo
     Path("in", "mr.dcm").write_bytes((root / "in" / "mr.dcm").read_bytes())
     Path("packaged", "model").mkdir(parents=True)
     torch.jit.script(load_model().network).save("packaged/model/model.ts")
-    # Another one, to see that models are used at all.
+    # Another model, to see that models are used at all.
     state = {name: value * 1.02 for name, value in load_model().network.state_dict().items()}
     torch.save(state, "other.pt")
     results = {}
@@ -210,7 +210,7 @@ def test_models_may_be_a_bundle_or_its_torchscript_export(finished, tmp_path, mo
         output = f"out{len(results)}"
         assert main(["-i", "in", "-o", output, "-m", model]) == 0
         results[model] = pydicom.dcmread(Path(output, "mr.dcm")).pixel_array
-    # As the packager arranges it.
+    # In the packager's layout.
     monkeypatch.setenv("HOLOSCAN_MODEL_PATH", "packaged")
     assert main(["-i", "in", "-o", "packaged_out"]) == 0
     bundle, script, other = results.values()

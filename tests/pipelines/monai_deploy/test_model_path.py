@@ -16,7 +16,7 @@ def touch(path):
     return str(path)
 
 
-def test_nothing_means_the_models_of_noisewise(tmp_path):
+def test_no_model_selects_those_of_noisewise(tmp_path):
     assert find_model(None) == find_model(tmp_path) == "auto"
 
 
@@ -25,7 +25,7 @@ def test_a_file_and_a_bundle_are_taken_as_they_are(tmp_path):
     assert find_model(BUNDLE) == str(BUNDLE)
 
 
-def test_a_file_may_lie_in_a_folder_of_its_own(tmp_path):
+def test_a_file_may_be_in_a_sub_folder(tmp_path):
     model = touch(tmp_path / "model" / "model.ts")
     assert find_model(tmp_path) == find_model(tmp_path / "model") == model
 
@@ -34,7 +34,7 @@ def test_a_bundle_is_found_as_the_packager_arranges_it(tmp_path):
     for name in ("configs/inference.yaml", "models/model.pt"):
         touch(tmp_path / "packed" / "my_bundle" / name)
     assert find_model(tmp_path / "packed") == str(tmp_path / "packed" / "my_bundle")
-    # Of a bundle that is named itself, every folder is copied once more, as a model of its own.
+    # If the bundle itself is named, each of its folders is copied once more, as a model of its own.
     for name in ("configs/inference.yaml", "models/model.pt"):
         touch(tmp_path / "packed" / name)
     assert find_model(tmp_path / "packed") == str(tmp_path / "packed")
@@ -48,6 +48,6 @@ def test_no_model_and_several_are_refused(tmp_path, names):
         find_model(tmp_path)
 
 
-def test_what_does_not_exist_is_named(tmp_path):
+def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"away: no such file or folder\."):
         find_model(tmp_path / "away")

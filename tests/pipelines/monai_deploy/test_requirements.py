@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the packaged application is told to install holds all that noisewise needs."""
+"""The requirements of the packaged application include those of noisewise."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ START_SECONDS = 150
 
 
 class Server:
-    """The real server, in a process of its own, on a free port of the loopback device."""
+    """The real server, in its own process, on a free port of the loopback device."""
 
     def __init__(self, studies, work: Path, **environment: str) -> None:
         with socket.socket() as free:
@@ -113,7 +113,7 @@ def write_series():
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory):
-    """Starts servers, and stops them when the tests of the file are done."""
+    """Starts servers, and stops them after the tests of the file."""
     servers = []
 
     def start(studies, **environment) -> Server:

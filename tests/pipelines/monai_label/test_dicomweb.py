@@ -29,7 +29,7 @@ SERIES = "1.2.826.0.1.3680043.8.498.7"
 
 
 class Orthanc:
-    """A server of images that answers this machine alone."""
+    """A server of images that only this machine can reach."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as free:
@@ -85,7 +85,7 @@ def server(start_server, orthanc, series):
     return start_server(f"{orthanc.url}/dicom-web")
 
 
-# One test, because its last part stops Orthanc.
+# A single test, because its last part stops Orthanc.
 def test_a_series_is_fetched_denoised_and_ranked(server, orthanc, series):
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(series)))

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The real MONAI Label server with this app, asked over HTTP; needs the environment of ``make label-env``."""
+"""The real MONAI Label server with this app, over HTTP; needs the environment of ``make label-env``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL = "multimodal_denoising"
 AFFINE = np.array([[-0.7, 0.1, 0, 11], [0.1, 0.8, 0.2, -7], [0, -0.2, 2.5, 3.5], [0, 0, 0, 1]])
 NOISE = {"quiet": 4, "louder": 16, "loudest": 48}
 SIZE = 32
-# No image of the studies may be named in the log: names of files name patients.
+# The log must not name any image of the studies, since file names may name patients.
 PATIENT = "Doe_Jane_19700101"
 
 
@@ -43,11 +43,11 @@ def studies(tmp_path_factory, write_series):
     nib.save(nib.Nifti1Image(noisy(20, 24, 20).astype(np.float32), np.diag([0.5, 0.6, 1, 1])), folder / "flat.nii")
     nib.save(nib.Nifti1Image((volume - 600).astype(np.int16), AFFINE), folder / "hounsfield.nii.gz")
     Image.fromarray(noisy(20, 20, 24).astype(np.uint8)).save(folder / "photo.png")
-    Image.fromarray(noisy(20, 20, 24, 3).astype(np.uint8)).save(folder / "colour.png")
+    Image.fromarray(noisy(20, 20, 24, 3).astype(np.uint8)).save(folder / "color.png")
     Image.fromarray(np.full((16, 16), 7, np.uint8)).save(folder / "constant.png")
     for name, sigma in NOISE.items():
         Image.fromarray(noisy(sigma, SIZE, SIZE).astype(np.uint8)).save(folder / f"{name}.png")
-    # Its name has dots, which are no suffix.
+    # Its name has dots that do not begin a suffix.
     write_series(folder / "1.2.840.1")
     write_series(folder / "mixed")
     (folder / "mixed" / "notes.bin").write_bytes(b"no DICOM")
@@ -64,7 +64,7 @@ def server(start_server, studies):
 
 
 def expected(slices: np.ndarray, limits: tuple[float, float], **options) -> np.ndarray:
-    """What the function makes of ``(N, H, W)``."""
+    """The function's result for ``(N, H, W)``."""
     return noisewise.denoise(slices.astype(np.float32), intensity_range=limits, precision="float32", **options)
 
 
@@ -86,7 +86,7 @@ def test_the_model_and_the_strategy_are_listed(server):
     assert "noisiest_first" in info["strategies"]
 
 
-def test_a_volume_keeps_its_place_and_equals_the_function(server, studies):
+def test_a_volume_keeps_its_geometry_and_equals_the_function(server, studies):
     before = nib.load(studies / f"{PATIENT}.nii.gz")
     values = np.asarray(before.dataobj)
     result = server.denoise(PATIENT)
@@ -109,7 +109,7 @@ def test_a_flat_nifti_keeps_shape_and_spacing(server, studies):
     np.testing.assert_allclose(result.get_fdata(), wanted, atol=0.01)
 
 
-@pytest.mark.parametrize("name", ["photo", "colour"])
+@pytest.mark.parametrize("name", ["photo", "color"])
 def test_a_picture_equals_the_function_to_rounding(server, studies, name):
     pixels = np.asarray(Image.open(studies / f"{name}.png"))
     result = server.denoise(name).get_fdata()
@@ -119,7 +119,7 @@ def test_a_picture_equals_the_function_to_rounding(server, studies, name):
 
 
 def test_a_dicom_series_is_denoised_in_hounsfield_units(server, studies):
-    # What ITK makes of the folder, in NIfTI's axes.
+    # ITK's reading of the folder, in NIfTI's axes.
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(studies / "1.2.840.1")))
     image = reader.Execute()
@@ -151,13 +151,13 @@ def test_strength_blends(server, studies):
     np.testing.assert_allclose(half, (whole + values) / 2, atol=1e-3)
 
 
-def test_a_stated_range_is_taken(server, studies):
+def test_a_stated_range_is_used(server, studies):
     values = as_slices(stored(studies / f"{PATIENT}.nii.gz"))
     result = server.denoise(PATIENT, {"intensity_range": [100, 500]}).get_fdata()
     np.testing.assert_allclose(as_slices(result), expected(values, (100, 500)), atol=0.01)
 
 
-def test_hounsfield_units_in_nifti_need_to_be_called_so(server, studies):
+def test_hounsfield_units_in_nifti_must_be_stated(server, studies):
     refused = server.infer("hounsfield")
     assert refused.status_code == 422 and '"modality": "ct"' in refused.json()["detail"]
     result = server.denoise("hounsfield", {"modality": "ct"}).get_fdata()
@@ -196,7 +196,7 @@ def test_a_result_can_be_kept_beside_its_image(server, studies):
     np.testing.assert_array_equal(kept.get_fdata(), server.denoise("photo").get_fdata())
 
 
-def test_a_batch_goes_on_after_an_image_that_cannot_be_read(server, studies):
+def test_a_batch_continues_after_an_unreadable_image(server, studies):
     params = {"images": ["broken", "photo", "/etc/hostname"], "label_tag": "batch", "strength": 0}
     answers = server.post(f"/batch/infer/{MODEL}?run_sync=true", json=params).json()
     assert "cannot be read" in answers["broken"]["error"] and "leads out" in answers["/etc/hostname"]["error"]
@@ -235,15 +235,15 @@ def test_a_batch_goes_on_after_an_image_that_cannot_be_read(server, studies):
         ("photo", {"save_label": True, "label_tag": "../../out"}, 400, "label_tag must be a plain name"),
         ("photo", {"save_label": True, "label_tag": 5}, 400, "label_tag must be a plain name"),
         ("photo", "[1]", 400, "JSON object"),
-        ("photo", "{strength", 400, "no JSON"),
+        ("photo", "{strength", 400, "not JSON"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_a_reason(server, studies, image, params, status, reason):
+def test_impossible_requests_are_refused_with_a_reason(server, studies, image, params, status, reason):
     answer = server.infer(image.format(outside=studies.parent), params)
     assert answer.status_code == status, answer.text
     detail = answer.json()["detail"]
     assert reason in detail and "\n" not in detail
-    # Neither a trace nor where on the server things lie, unless the client said so.
+    # Neither a trace nor a path on the server, unless the client named it.
     assert "Traceback" not in answer.text and str(studies) not in answer.text
 
 
@@ -253,7 +253,7 @@ def test_other_unknown_names_are_refused_with_a_reason(server, studies):
         (server.infer("photo", model="nobody"), 404, "unknown model 'nobody'; choose from low_dose_ct_denoising"),
         (server.post("/activelearning/nobody"), 404, "unknown strategy 'nobody'"),
         (server.put("/datastore/image/info?image=nobody", data={"info": "{}"}), 404, "nobody"),
-        (server.put("/datastore/image/info?image=photo", data={"info": "{"}), 400, "no JSON"),
+        (server.put("/datastore/image/info?image=photo", data={"info": "{"}), 400, "not JSON"),
         (server.infer("photo", output="dicom_seg"), 400, "no segmentation"),
         (server.put("/session/?uncompress=true", files={"files": ("a.tar", b"x")}), 400, "only .zip"),
         (server.post(f"/infer/wsi/{MODEL}?image={studies.parent}/secret.nii.gz", json={}), 404, "whole slides"),
@@ -265,13 +265,13 @@ def test_other_unknown_names_are_refused_with_a_reason(server, studies):
 
 def test_images_come_from_the_noisiest_to_the_cleanest(server):
     first = server.post("/activelearning/noisiest_first", json={}).json()
-    # broken, mixed, nan, and hounsfield, which nobody calls CT
+    # broken, mixed, nan, and hounsfield, which is not marked as CT
     assert first["unreadable"] == 4 and first["rank"] == 1
     rest = [server.post("/activelearning/noisiest_first", json={}).json() for _ in range(first["ranked"])]
     shown = [first, *rest[:-1]]
     assert [each["rank"] for each in shown] == list(range(1, first["ranked"] + 1))
     assert len({each["id"] for each in shown}) == len(shown)
-    assert rest[-1]["id"] == first["id"]  # all were shown: it begins again
+    assert rest[-1]["id"] == first["id"]  # All were shown, so it starts again.
     levels = {each["id"]: each["noise"] for each in shown}
     assert list(levels.values()) == sorted(levels.values(), reverse=True)
     assert [name for name in levels if name in NOISE] == ["loudest", "louder", "quiet"]
@@ -280,7 +280,7 @@ def test_images_come_from_the_noisiest_to_the_cleanest(server):
     assert levels["constant"] == 0 and levels["1.2.840.1"] > 0
 
 
-def test_the_server_is_reachable_from_this_machine_and_by_its_own_pages_alone(server):
+def test_only_this_machine_and_the_servers_own_pages_can_reach_it(server):
     family = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
     listening = {
         connection.laddr.ip

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from noisewise.pipelines.zoo.package_init import init_exports, names_used_by, trimmed_init
+from noisewise.pipelines.zoo.package_init import init_exports, init_text, names_used_by, trimmed_init
 
 SOURCE = '''# A comment.
 """A package."""
@@ -51,3 +51,11 @@ def test_what_is_not_there_is_neither_imported_nor_listed():
 def test_an_init_that_stays_whole_is_unchanged():
     source = '"""A package."""\n\nfrom .small import Small\n\n__all__ = [\n    "Small",\n]\n'
     assert trimmed_init(source, {"small"}) == source
+
+
+def test_a_lazy_package_is_read_from_its_stub(tmp_path):
+    path = tmp_path / "__init__.py"
+    path.write_text("import lazy_loader\n")
+    assert init_text(path) == "import lazy_loader\n"
+    path.with_suffix(".pyi").write_text("from .small import Small\n")
+    assert init_exports(init_text(path)) == {"Small": "small.Small"}
