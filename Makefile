@@ -29,16 +29,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 .PHONY: train
 train: $(INSTALLED)
-	$(BIN)/python -m noisewise.pipelines.quickstart
+	$(BIN)/python -m noisewise.pipelines.cli.quickstart
 
 # A folder's tests share a process, as many processes at a time as there are cores, those that take longest first. So
-# the thread pools of engines and codecs stay apart from what other folders fork; the engines' own tests are kept apart
-# even from the rest of their folder. A process that a signal ended is started once more, and the report says so;
-# failed tests never are. (Status 5 of pytest: all of them were skipped.)
-ENGINE_TESTS := tests/pipelines/denoising/test_engine.py
-LONGEST := tests/pipelines/training/ tests/pipelines/tracking/ tests/bundles/ tests/pipelines/denoising/
-TEST_FILES = $(filter-out $(ELSEWHERE) $(ENGINE_TESTS),$(sort $(shell find tests -name 'test_*.py')))
-TEST_GROUPS = $(LONGEST) $(ENGINE_TESTS) $(filter-out $(LONGEST),$(sort $(dir $(TEST_FILES))))
+# the thread pools of engines and codecs stay apart from what other folders fork. A process that a signal ended is
+# started once more, and the report says so; failed tests never are. (Status 5 of pytest: all of them were skipped.)
+LONGEST := tests/pipelines/training/ tests/pipelines/tracking/ tests/bundles/ tests/pipelines/denoising/ \
+	tests/pipelines/engines/
+TEST_FILES = $(filter-out $(ELSEWHERE),$(sort $(shell find tests -name 'test_*.py')))
+TEST_GROUPS = $(LONGEST) $(filter-out $(LONGEST),$(sort $(dir $(TEST_FILES))))
 PROCESSES := $(shell getconf _NPROCESSORS_ONLN)
 # A folder's report in one piece, where this version of make can.
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
@@ -52,7 +51,7 @@ test-groups: $(TEST_GROUPS:%=pytest@%)
 
 $(TEST_GROUPS:%=pytest@%): pytest@%:
 	@for attempt in 1 2; do \
-	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(if $(filter %.py,$*),$*,$(filter $*test_%,$(TEST_FILES))); \
+	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(filter $*test_%,$(TEST_FILES)); \
 	    status=$$?; \
 	    test $$status -gt 128 || break; \
 	    echo "$*: a signal ended the tests' process: $$((status - 128))"; \
@@ -60,7 +59,7 @@ $(TEST_GROUPS:%=pytest@%): pytest@%:
 	test $$status -eq 0 -o $$status -eq 5
 
 # What the core's environment lacks is tested in others: test-all leaves it out of `test`, where it would be skipped.
-BM3D_TESTS := tests/pipelines/evaluation/test_references.py tests/pipelines/evaluation/test_bm3d_vst.py
+BM3D_TESTS := $(addprefix tests/pipelines/evaluation/references/,test_references.py test_bm3d_vst.py)
 OTHER_TESTS := $(BM3D_TESTS) $(wildcard tests/pipelines/monai_label/test_*.py tests/pipelines/monai_deploy/test_*.py)
 test-all: ELSEWHERE = $(OTHER_TESTS)
 test-all: export PYTEST_ADDOPTS ?= --no-skips

@@ -32,9 +32,9 @@ from PIL import Image
 from scipy import ndimage
 
 from noisewise.data_manifest import Manifest, build_embedded
+from noisewise.pipelines.audit.picture import audit_picture
+from noisewise.pipelines.audit.residual import audit_residual
 from noisewise.pipelines.denoising import Denoiser, Removed
-from noisewise.pipelines.denoising.audit import audit_residual
-from noisewise.pipelines.denoising.audit_picture import audit_picture
 from noisewise.pipelines.denoising.models import CT_MODEL, DEFAULT_MODEL
 from noisewise.transforms import PHOTONS_PER_MA, LoadMedicalImaged, LowDoseCT, MultiPatternNoise
 from noisewise.transforms.intensity import CT_RANGE, ScaleToUnitRanged

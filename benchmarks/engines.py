@@ -44,14 +44,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from noisewise.networks import ResidualDenseBlock, fast_inference_network
+from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.denoising.denoiser import Denoiser
-from noisewise.pipelines.denoising.engine import EngineError, has_native_bfloat16, load_engine
-from noisewise.pipelines.denoising.graph_engine import MOST_CALLS_ALIKE
 from noisewise.pipelines.denoising.models import load_model
-from noisewise.pipelines.denoising.options import DenoisingOptions
 from noisewise.pipelines.denoising.run import denoise_found
+from noisewise.pipelines.denoising.settings import DenoisingOptions
 from noisewise.pipelines.denoising.sources import find_sources
-from noisewise.pipelines.denoising.torch_engine import grey_network
+from noisewise.pipelines.engines.base import EngineError
+from noisewise.pipelines.engines.graph_engine import MOST_CALLS_ALIKE
+from noisewise.pipelines.engines.load import load_engine
+from noisewise.pipelines.engines.torch_engine import grey_network
 
 Run = Callable[[np.ndarray], np.ndarray]
 ENGINES = ("torch", "openvino", "onnxruntime")

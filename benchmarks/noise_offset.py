@@ -15,8 +15,8 @@ import sys
 import pandas as pd
 import torch
 
-from noisewise.pipelines.conditions import expand_conditions
 from noisewise.pipelines.evaluation import evaluation_items, evaluation_preprocessing
+from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.pipelines.reproduce.published import PATTERNS
 from noisewise.pipelines.reproduce.study import load_network
 from noisewise.transforms import MultiPatternNoised

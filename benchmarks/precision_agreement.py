@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.progress import track
 
 from noisewise.data_manifest import Manifest, build_embedded
-from noisewise.pipelines.conditions import expand_conditions
+from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.denoising import Denoiser
-from noisewise.pipelines.precision import has_native_bfloat16
+from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.transforms import LoadMedicalImaged, MultiPatternNoised, ScaleToUnitRanged
 
 # The aim: the mean PSNR moves by less, and more values than this part by at most 2 grey levels.

@@ -5,8 +5,8 @@
 from .cae import ConvolutionalAutoencoder
 from .dae import DAE
 from .dncnn import DnCNN, MCDnCNN
+from .fast_inference import fast_inference_network
 from .grayscale import GrayscaleDenoiser, fold_to_grayscale
-from .inference import fast_inference_network
 from .mid_dran import MIDDRAN, DynamicConvolution, NoiseGate
 from .mmd import MMD
 from .nen import NoiseEstimationNetwork

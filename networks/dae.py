@@ -7,8 +7,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .checks import check_positive
 from .padding import apply_padded
-from .residual_dense import check_positive
 
 __all__ = ["DAE"]
 

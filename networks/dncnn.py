@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .residual_dense import check_positive
+from .checks import check_positive
 
 __all__ = ["DnCNN", "MCDnCNN"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .checks import check_positive
 from .padding import reflect_pad
-from .residual_dense import check_positive
 
 __all__ = ["MIDDRAN", "DynamicConvolution", "NoiseGate"]
 

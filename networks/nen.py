@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from .activation import output_activation
-from .residual_dense import GatedDenseTrunk, check_positive
+from .checks import check_positive
+from .residual_dense import GatedDenseTrunk
 
 __all__ = ["NoiseEstimationNetwork"]
 

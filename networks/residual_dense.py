@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .checks import check_positive
 from .stacked_dense import stacked_dense_block
 
 __all__ = ["ResidualDenseBlock", "ResidualInResidualDenseBlock", "GatedDenseTrunk"]
@@ -17,13 +18,6 @@ RESIDUAL_SCALE = 0.2
 def _is_captured() -> bool:
     """Whether the forward pass is being turned into a graph, which the autograd function would only obscure."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
-
-
-def check_positive(**values: int) -> None:
-    """Raise ``ValueError`` naming the first keyword whose value is not a positive integer."""
-    for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
 class ResidualDenseBlock(nn.Module):

@@ -11,8 +11,8 @@ from monai.networks.nets.restormer import Restormer
 from monai.utils import optional_import
 from torch import nn
 
+from .checks import check_positive
 from .padding import apply_padded
-from .residual_dense import check_positive
 
 __all__ = ["RestormerDenoiser"]
 

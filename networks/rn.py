@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from .activation import output_activation
+from .checks import check_positive
 from .noise_attention import NoiseAttentionBlock
-from .residual_dense import GatedDenseTrunk, check_positive
+from .residual_dense import GatedDenseTrunk
 
 __all__ = ["ReconstructionNetwork"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .checks import check_positive
 from .nen import NoiseEstimationNetwork
-from .residual_dense import check_positive
 from .rn import ReconstructionNetwork
 
 __all__ = ["TwoStageDenoiser", "TwoStageWithoutAttention"]

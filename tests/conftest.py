@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-# Tests import ONNX Runtime themselves; its reports' thread (see pipelines/denoising/onnx_engine.py) has no place here.
+# Tests import ONNX Runtime themselves; its reports' thread (see pipelines/engines/onnx_engine.py) has no place here.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 

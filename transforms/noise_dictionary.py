@@ -107,7 +107,7 @@ class MultiPatternNoised(MapTransform):
     """Dictionary version of :class:`~noisewise.transforms.noise.MultiPatternNoise`: replays a recorded draw.
 
     What to replay stands in the item (``data[record_key]``, as :class:`RandMultiPatternNoised` or
-    :func:`~noisewise.pipelines.conditions.expand_conditions` wrote it) or is given here for all items.
+    :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` wrote it) or is given here for all items.
 
     Args:
         keys: the one key of the clean image ``(C, ...)`` in [0, 1].

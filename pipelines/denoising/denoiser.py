@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .engine import ENGINES, PRECISIONS, Engine, EngineError, has_native_bfloat16, load_engine
+from ..bundle.precision import has_native_bfloat16
+from ..engines.base import ENGINES, PRECISIONS, Engine, EngineError
+from ..engines.load import load_engine
 from .models import DEFAULT_MODEL, load_model
 from .tiling import Tile, tiles
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from ..audit.residual import audit_residual, summarize_audits
 from ..formats.dicom import read_dicom
 from ..formats.registry import read_stack
 from ..formats.stack import FormatError, ImageStack
-from .audit import audit_residual, summarize_audits
 from .denoiser import Removed
 from .ledger import InputState, input_states
 from .mapping import stack_range, stored_limits
 from .models import is_ct_model
 from .noise_map import write_noise_map
-from .options import DenoisingOptions
+from .settings import DenoisingOptions
 from .sources import Source
 
 __all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "read_source", "run_job", "write_source"]
@@ -282,7 +282,7 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
     shown = max(range(len(audits)), key=lambda index: audits[index].std) if worst is None else worst
     if source.picture is not None:
         # Drawing needs matplotlib, which takes long to import.
-        from .audit_picture import audit_picture
+        from ..audit.picture import audit_picture
 
         noisy, removed = stack.real(shown), denoised.removed[shown]
         title = source.paths[0].name if len(audits) == 1 else f"{source.paths[0].name}, slice {shown}"

@@ -45,7 +45,7 @@ class Ledger:
     Args:
         input_folder: the folder that inputs are named by.
         output_folder: the folder that outputs are named by; made when missing.
-        settings: of this run, see :meth:`~noisewise.pipelines.denoising.options.DenoisingOptions.settings`.
+        settings: of this run, see :meth:`~noisewise.pipelines.denoising.settings.DenoisingOptions.settings`.
         overwrite: whether results of other settings, and files that no line names, may be replaced.
 
     Raises:

@@ -12,8 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from ...bundles import bundle_path
-from ..evaluate_cli import network_from_config
-from ..weights import load_weights
+from ..bundle.config import network_from_config
+from ..bundle.weights import load_weights
 
 __all__ = ["AUTO", "CT_MODEL", "DEFAULT_MODEL", "DenoisingModel", "choose_model", "is_ct_model", "load_model"]
 

@@ -14,7 +14,7 @@ import tifffile
 
 from ...atomic import atomic_path
 from ..formats.checks import writing
-from ..formats.dicom_geometry import frame_planes, plane_of
+from ..formats.dicom.geometry import frame_planes, plane_of
 from ..formats.registry import VOLUME_SUFFIXES, suffix_of
 from ..formats.stack import ImageStack
 from ..formats.volume import volume_of

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engines.base import EngineError
+from ..formats.quiet import quiet_libraries
 from ..formats.stack import FormatError
-from .engine import EngineError
 from .jobs import DenoisedSource, JobRecord, LoadedSource, denoise_source, read_source, write_source
 from .ledger import Ledger, remove_leftovers
-from .options import DenoisingOptions
-from .quiet import quiet_libraries
+from .settings import DenoisingOptions
 from .sources import Found, Source
 
 __all__ = [

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ...data_manifest.discover import DICOM_SUFFIXES, is_dicom
 from ..formats.dicom import group_dicom
+from ..formats.quiet import quiet_libraries
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
-from .quiet import quiet_libraries
 
 __all__ = ["LEDGER_FOLDER", "Found", "Source", "SourceError", "find_sources"]
 

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation: denoisers scored over modality, noise pattern and standard deviation, with tables and pictures."""
 
-from .bm3d_reference import BM3DDenoiser
-from .bm3d_vst import StabilizedBM3DDenoiser, stabilized_mean
 from .evaluator import ComparisonEvaluator
 from .examples import draw_examples, median_images
 from .items import evaluation_items
 from .markdown import crop_in_words, markdown_table
 from .network_digest import network_digest
-from .nlm_reference import NonLocalMeansDenoiser
-from .noise_level import TrueNoiseLeveld, remove_noise_mean, speckle_factor, true_noise_level
 from .picture import PictureRow, picture_grid
 from .progress import EvaluationProgress
-from .reference_denoiser import ReferenceDenoiser
 from .references import REFERENCES, reference_methods
+from .references.base import ReferenceDenoiser
+from .references.bm3d import BM3DDenoiser
+from .references.bm3d_vst import StabilizedBM3DDenoiser, stabilized_mean
+from .references.nlm import NonLocalMeansDenoiser
+from .references.noise_level import TrueNoiseLeveld, remove_noise_mean, speckle_factor, true_noise_level
 from .score_table import ScoreTable, ScoreTableError, read_scores
 from .scores import SCORES, Score, evaluation_metrics
 from .summary import summarize, summary_markdown, summary_metrics

@@ -18,7 +18,7 @@ from monai.networks import eval_mode
 from torch import nn
 from torch.utils.data import Subset
 
-from ..inferer import DenoisingInferer
+from ..bundle.inferer import DenoisingInferer
 from .network_digest import network_digest
 from .score_table import ScoreTable
 from .scores import SCORES, evaluation_metrics
@@ -39,7 +39,7 @@ class ComparisonEvaluator(SupervisedEvaluator):
     Args:
         device: where the networks are.
         val_data_loader: loader of a ``monai.data.Dataset`` whose data are
-            :func:`~noisewise.pipelines.conditions.expand_conditions`'s, through
+            :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions`'s, through
             :func:`~noisewise.pipelines.evaluation.evaluation_preprocessing`. Batches of one, unless all images have
             one size.
         methods: the denoisers by their name in the tables; each maps ``(B, 3, X, Y)`` to the same shape.

@@ -150,7 +150,7 @@ class ScoreTable:
         """Which conditions the current method has no row for.
 
         Args:
-            items: conditions, as :func:`~noisewise.pipelines.conditions.expand_conditions` gives them.
+            items: conditions, as :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` gives them.
 
         Returns:
             Their indices, in order.

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import CenterSpatialCropd, Compose, EnsureTyped, MapTransform, SelectItemsd
 
 from ...transforms import LoadMedicalImaged, MultiPatternNoised, RepeatGrayscaled, ScaleToUnitRanged, ToGreyLevelsd
-from .noise_level import TrueNoiseLeveld
+from .references.noise_level import TrueNoiseLeveld
 
 __all__ = ["AverageGrayscaled", "evaluation_postprocessing", "evaluation_preprocessing"]
 
@@ -49,7 +49,7 @@ class AverageGrayscaled(MapTransform):
 
 
 def evaluation_preprocessing(crop: int | None = None) -> Compose:
-    """From an item of :func:`~noisewise.pipelines.conditions.expand_conditions` to a noisy and a clean image.
+    """From an item of :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` to noisy and clean images.
 
     Args:
         crop: cut the images to this many pixels a side around their centre before noise is drawn; smaller images stay

@@ -53,9 +53,9 @@ def _white_noise_denoiser(kind: str) -> Callable[[Pairs], Denoiser]:
 
     def make(pairs: Pairs) -> Denoiser:
         if kind == "bm3d":
-            from ..evaluation.bm3d_reference import BM3DDenoiser as Reference
+            from ..evaluation.references.bm3d import BM3DDenoiser as Reference
         else:
-            from ..evaluation.nlm_reference import NonLocalMeansDenoiser as Reference
+            from ..evaluation.references.nlm import NonLocalMeansDenoiser as Reference
         reference = Reference()
         bottom, top = CT_RANGE
 

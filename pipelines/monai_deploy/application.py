@@ -14,7 +14,7 @@ from monai.deploy.core import AppContext, Application
 from monai.deploy.operators.dicom_data_loader_operator import DICOMDataLoaderOperator
 from monai.deploy.operators.dicom_series_selector_operator import DICOMSeriesSelectorOperator
 
-from ..denoising.options import DenoisingOptions
+from ..denoising.settings import DenoisingOptions
 from .denoising_operator import DenoisingOperator
 from .model_path import find_model
 from .report import RunReport

@@ -9,7 +9,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import denoise_source
-from ..denoising.options import DenoisingOptions
+from ..denoising.settings import DenoisingOptions
 from .report import RunReport
 
 __all__ = ["DenoisingOperator"]

@@ -24,7 +24,7 @@ def find_model(path: str | Path | None) -> str:
             itself or in a folder of its own; None or an empty folder for the models that come with noisewise.
 
     Returns:
-        What :class:`~noisewise.pipelines.denoising.options.DenoisingOptions` takes as ``model``.
+        What :class:`~noisewise.pipelines.denoising.settings.DenoisingOptions` takes as ``model``.
 
     Raises:
         ValueError: when there is no such path, or a folder holds no model or more than one.

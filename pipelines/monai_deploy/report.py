@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..denoising.engine import EngineError
 from ..denoising.jobs import JobRecord
 from ..denoising.run import failures_of
 from ..denoising.sources import Source
+from ..engines.base import EngineError
 
 __all__ = ["RunReport"]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..denoising.sources import Source, find_sources
-from ..formats.dicom_file import read_dataset
+from ..formats.dicom.file import read_dataset
 from ..formats.stack import FormatError
 from .report import RunReport
 

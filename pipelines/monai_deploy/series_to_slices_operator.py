@@ -10,7 +10,7 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import read_source
-from ..denoising.options import DenoisingOptions
+from ..denoising.settings import DenoisingOptions
 from .report import RunReport
 from .selected_sources import selected_sources
 

@@ -9,14 +9,14 @@ from typing import Any
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from ..denoising.jobs import write_source
-from ..denoising.options import DenoisingOptions
+from ..denoising.settings import DenoisingOptions
 from .report import RunReport
 
 __all__ = ["SeriesWriterOperator"]
 
 
 class SeriesWriterOperator(Operator):
-    """Writes each series as a new one of its study, see :func:`~noisewise.pipelines.formats.dicom_writer.write_dicom`.
+    """Writes each series as a new one of its study, see :func:`~noisewise.pipelines.formats.dicom.writer.write_dicom`.
 
     Named input:
         denoised_series: list of :class:`~noisewise.pipelines.denoising.jobs.DenoisedSource`.

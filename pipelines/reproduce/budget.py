@@ -15,7 +15,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from ...bundles import bundle_path
-from ..preflight import check_overrides
+from ..bundle.preflight import check_overrides
 from .methods import Method
 
 __all__ = ["LIMITED", "BudgetError", "TrainingPlan", "differences", "parse_settings", "plan_training"]

@@ -20,7 +20,7 @@ from torch import nn
 
 from ...atomic import write_text_atomically
 from ...data_manifest import Manifest
-from ..conditions import expand_conditions
+from ..bundle.weights import load_weights
 from ..evaluation import (
     ComparisonEvaluator,
     PictureRow,
@@ -29,8 +29,8 @@ from ..evaluation import (
     evaluation_preprocessing,
     reference_methods,
 )
+from ..evaluation.conditions import expand_conditions
 from ..evaluation.picture import error_map, quality_text, save_figure, show_image
-from ..weights import load_weights
 from .comparison import TITLES
 from .curves import draw_curves, read_history
 from .methods import Method

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from ...bundles import bundle_path
-from ..evaluate_cli import network_from_config
+from ..bundle.config import network_from_config
 
 __all__ = ["REINTERPRETED", "STANDINGS", "Method", "MethodError", "choose_methods", "read_methods"]
 

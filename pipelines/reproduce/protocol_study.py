@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from ...transforms import PROTOCOLS, MultiPatternNoised
-from ..conditions import expand_conditions
 from ..evaluation import evaluation_items, evaluation_preprocessing, markdown_table, remove_noise_mean, summarize
+from ..evaluation.conditions import expand_conditions
 from .published import AVERAGE, PATTERNS, PUBLISHED_SIGMAS, published_scores
 from .study import cell, evaluate_into, load_network, setup_lines, write_report
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
-from ..conditions import expand_conditions
+from ..bundle.inferer import DenoisingInferer
 from ..evaluation import (
     evaluation_items,
     evaluation_postprocessing,
@@ -23,7 +23,7 @@ from ..evaluation import (
     network_digest,
     summarize,
 )
-from ..inferer import DenoisingInferer
+from ..evaluation.conditions import expand_conditions
 from .study import cell, evaluate_into, load_network, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]

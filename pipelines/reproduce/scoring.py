@@ -15,7 +15,7 @@ from typing import Any
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, file_digest
-from ..evaluate_cli import root_cause
+from ..bundle.config import root_cause
 from ..evaluation import REFERENCES, reference_methods
 from .budget import differences
 from .methods import Method, MethodError

@@ -13,9 +13,10 @@ from torch import nn
 
 from ...atomic import write_text_atomically
 from ...bundles import bundle_path
-from ..evaluate_cli import network_from_config, root_cause, run_evaluation
+from ..bundle.config import network_from_config, root_cause
+from ..bundle.weights import load_weights
 from ..evaluation import crop_in_words, read_scores
-from ..weights import load_weights
+from ..evaluation.run import run_evaluation
 
 __all__ = ["cell", "evaluate_into", "load_network", "setup_lines", "write_report"]
 

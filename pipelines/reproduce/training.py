@@ -22,7 +22,7 @@ from monai.bundle import ConfigParser
 
 from ...atomic import write_text_atomically
 from ...data_manifest import Manifest, file_digest
-from ..tracking.versions import code_version
+from ..bundle.versions import code_version
 from .budget import BudgetError, TrainingPlan, differences, plan_training
 from .methods import Method
 from .process import device_name, ended_by_sigterm, run_logged

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Experiment tracking with MLflow."""
 
+from ..bundle.versions import code_version
 from .evaluation import log_evaluation
 from .panels import denoising_panel
 from .parameters import flatten_parameters
@@ -9,7 +10,6 @@ from .registry import fetch_weights, register_weights
 from .run import TrackedRun, store_uri
 from .telemetry import disable_usage_reports
 from .tracker import ExperimentTracker
-from .versions import code_version
 
 __all__ = [
     "disable_usage_reports",

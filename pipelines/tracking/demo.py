@@ -25,8 +25,9 @@ from ...atomic import write_text_atomically
 from ...bundles import bundle_path
 from ...data_manifest import build_embedded
 from .. import low_dose_ct
-from ..evaluate_cli import network_from_config, run_evaluation, run_evaluation_config
+from ..bundle.config import network_from_config
 from ..evaluation import summary_metrics
+from ..evaluation.run import run_evaluation, run_evaluation_config
 from .registry import register_weights
 from .run import store_errors, store_uri
 from .tracker import RUN_ID_FILE

@@ -12,9 +12,9 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
+from ..bundle.versions import code_version
 from .run import TrackedRun
 from .tracker import RUN_ID_FILE
-from .versions import code_version
 
 __all__ = ["log_evaluation"]
 

@@ -21,7 +21,7 @@ from monai.bundle import ConfigParser
 
 from ...atomic import atomic_path
 from ...bundles import bundle_path
-from ..weights import WeightsError
+from ..bundle.weights import WeightsError
 from .run import store_errors, store_uri
 
 __all__ = ["fetch_weights", "register_weights"]
@@ -106,7 +106,7 @@ def fetch_weights(
         tracking_uri: the store; ``MLFLOW_TRACKING_URI`` goes first.
 
     Returns:
-        ``path``, for :func:`noisewise.pipelines.weights.load_weights` or ``noisewise denoise --model``.
+        ``path``, for :func:`noisewise.pipelines.bundle.weights.load_weights` or ``noisewise denoise --model``.
 
     Raises:
         WeightsError: when the store holds something else than what was registered, or the version is none that

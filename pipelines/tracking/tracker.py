@@ -16,9 +16,9 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.utils import ensure_tuple, is_scalar
 
+from ..bundle.versions import code_version
 from .panels import denoising_panel
 from .run import TrackedRun
-from .versions import code_version
 
 __all__ = ["RUN_ID_FILE", "ExperimentTracker"]
 

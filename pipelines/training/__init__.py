@@ -3,17 +3,12 @@
 """Training engine and handlers; the bundles' configs put them together."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
-from .cross_entropy import ImageCrossEntropy
-from .early_stop import ResumableEarlyStop
 from .evaluator import DenoisingEvaluator
-from .history import ValidationHistory
-from .progress import TrainingProgress
+from .handlers import EpochSeeding, ResumableEarlyStop, TrainingProgress, ValidationHistory, WeightAverage
+from .losses import ImageCrossEntropy
 from .sampler import training_sampler
 from .schedule import learning_rate_schedule
-from .seeding import EpochSeeding
-from .single_stage_trainer import SingleStageTrainer
-from .trainer import TwoStageTrainer, prepare_denoising_batch
-from .weight_average import WeightAverage
+from .trainer import SingleStageTrainer, TwoStageTrainer, prepare_denoising_batch
 
 __all__ = [
     "BestWeights",

@@ -21,7 +21,7 @@ class DenoisingEvaluator(SupervisedEvaluator):
     When the network has a method ``stages`` (as :class:`~noisewise.networks.TwoStageDenoiser` has), the output holds
     ``pred`` (denoised), ``noise_estimate`` (signed) and ``nen_pred``: what the first stage alone would give, noisy
     minus estimate. Any other network gives ``pred`` alone. Arguments as in the parent class; the inferer must pass
-    tuples through, as :class:`~noisewise.pipelines.inferer.DenoisingInferer` does.
+    tuples through, as :class:`~noisewise.pipelines.bundle.inferer.DenoisingInferer` does.
     """
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:

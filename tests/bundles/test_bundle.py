@@ -24,8 +24,8 @@ from pydicom.data import get_testdata_file
 import noisewise
 from noisewise.data_manifest import build_manifest
 from noisewise.networks import TwoStageDenoiser
-from noisewise.pipelines.inferer import DenoisingInferer
-from noisewise.pipelines.weights import load_weights
+from noisewise.pipelines.bundle.inferer import DenoisingInferer
+from noisewise.pipelines.bundle.weights import load_weights
 from noisewise.transforms import LoadMedicalImaged, ScaleToUnitRanged
 
 SCHEMA = Path(__file__).with_name("meta_schema_20240725.json")

@@ -20,8 +20,8 @@ import noisewise
 from noisewise.bundles import bundle_path
 from noisewise.data_manifest import build_manifest
 from noisewise.networks.restormer import has_einops
-from noisewise.pipelines.cli import app
-from noisewise.pipelines.evaluate_cli import network_from_config
+from noisewise.pipelines.bundle.config import network_from_config
+from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.evaluation import read_scores
 from noisewise.pipelines.training import SingleStageTrainer, TwoStageTrainer
 

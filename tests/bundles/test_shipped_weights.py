@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import noisewise
 from noisewise.bundles import bundle_path
 from noisewise.data_manifest import Manifest, build_embedded
-from noisewise.pipelines.cli import app
+from noisewise.pipelines.bundle.weights import load_weights
+from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.evaluation import read_scores
-from noisewise.pipelines.weights import load_weights
 
 MODELS = bundle_path("multimodal_denoising") / "models"
 # what the table calls the weights

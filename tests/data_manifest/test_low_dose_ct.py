@@ -26,7 +26,7 @@ from noisewise.data_manifest import (
     verify_manifest,
 )
 from noisewise.data_manifest.subjects import hashed_patient_id
-from noisewise.pipelines.cli import app
+from noisewise.pipelines.cli.app import app
 
 SIZE = 64
 NOISE_HU = {"low": 40.0, "full": 20.0}

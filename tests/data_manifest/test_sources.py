@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from noisewise.data_manifest import ManifestError, get_source, list_sources
-from noisewise.pipelines.cli import app
+from noisewise.pipelines.cli.app import app
 
 SOURCES = list_sources()
 FIVE = {"mri", "xray", "ct", "skin", "microscopy"}

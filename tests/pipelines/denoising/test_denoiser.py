@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from noisewise.networks import DnCNN
+from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.denoising import Denoiser, EngineError
-from noisewise.pipelines.precision import has_native_bfloat16
 
 
 def reference(denoiser, slices, low, high):

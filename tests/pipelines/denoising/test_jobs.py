@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 
 from noisewise.pipelines.denoising import jobs
 from noisewise.pipelines.denoising.jobs import read_source, run_job
-from noisewise.pipelines.denoising.options import DenoisingOptions
+from noisewise.pipelines.denoising.settings import DenoisingOptions
 from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.formats import FormatError
 

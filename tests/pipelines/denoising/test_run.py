@@ -24,8 +24,6 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from noisewise.pipelines.denoising import run as run_module
-from noisewise.pipelines.denoising.engine import EngineError
-from noisewise.pipelines.denoising.options import DenoisingOptions
 from noisewise.pipelines.denoising.run import (
     Observer,
     OutputExistsError,
@@ -34,7 +32,9 @@ from noisewise.pipelines.denoising.run import (
     fills_disk,
     run_sources,
 )
+from noisewise.pipelines.denoising.settings import DenoisingOptions
 from noisewise.pipelines.denoising.sources import Source, find_sources
+from noisewise.pipelines.engines.base import EngineError
 from noisewise.pipelines.formats import FormatError
 
 pytestmark = pytest.mark.usefixtures("halving")

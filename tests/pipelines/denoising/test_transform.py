@@ -93,7 +93,7 @@ def test_wrong_arguments_are_refused():
 @pytest.mark.parametrize("axis", [None, 0])
 def test_the_result_is_that_of_the_command_on_the_file(tmp_path, axis):
     from noisewise.pipelines.denoising.jobs import run_job
-    from noisewise.pipelines.denoising.options import DenoisingOptions
+    from noisewise.pipelines.denoising.settings import DenoisingOptions
     from noisewise.pipelines.denoising.sources import find_sources
 
     values = RNG.uniform(0, 1, (14, 12, 5)).astype(np.float32)

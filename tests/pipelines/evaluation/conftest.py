@@ -16,8 +16,8 @@ from PIL import Image
 from torch import nn
 
 from noisewise.data_manifest import Manifest, ManifestRecord, file_digest
-from noisewise.pipelines.conditions import expand_conditions
 from noisewise.pipelines.evaluation import ComparisonEvaluator, ScoreTable, evaluation_items, evaluation_preprocessing
+from noisewise.pipelines.evaluation.conditions import expand_conditions
 
 skimage_data = pytest.importorskip("skimage.data")
 

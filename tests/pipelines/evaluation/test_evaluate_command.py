@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from noisewise.bundles import bundle_path
 from noisewise.networks import TwoStageDenoiser
-from noisewise.pipelines.cli import app
-from noisewise.pipelines.evaluate_cli import network_from_config
+from noisewise.pipelines.bundle.config import network_from_config
+from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.evaluation import read_scores
 
 CONFIG = bundle_path("multimodal_denoising") / "configs" / "evaluate.yaml"

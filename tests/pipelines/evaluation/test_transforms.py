@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from noisewise.pipelines.conditions import expand_conditions
 from noisewise.pipelines.evaluation import evaluation_items, evaluation_postprocessing, evaluation_preprocessing
+from noisewise.pipelines.evaluation.conditions import expand_conditions
 from noisewise.transforms import NoiseRecord, simulate_noise
 
 

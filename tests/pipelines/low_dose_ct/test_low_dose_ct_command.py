@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from noisewise.pipelines.low_dose_ct_cli import app
+from noisewise.pipelines.cli.low_dose_ct import app
 
 
 def run(*arguments: str | Path):

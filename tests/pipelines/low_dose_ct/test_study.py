@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from noisewise.data_manifest import Manifest
-from noisewise.pipelines.conditions import low_dose_conditions
+from noisewise.pipelines.evaluation.conditions import low_dose_conditions
 from noisewise.pipelines.low_dose_ct import study
 from noisewise.pipelines.low_dose_ct.references import fit_reference
 from noisewise.pipelines.low_dose_ct.rows import read_rows, write_rows

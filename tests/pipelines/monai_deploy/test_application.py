@@ -24,7 +24,7 @@ import noisewise.pipelines.monai_deploy as package
 pytest.importorskip("monai.deploy.core", reason="needs the MONAI Deploy App SDK: make test-deploy")
 
 from noisewise.bundles import bundle_path
-from noisewise.pipelines.cli import app as command_line
+from noisewise.pipelines.cli.app import app as command_line
 from noisewise.pipelines.denoising import load_model
 from noisewise.pipelines.monai_deploy.application import main
 

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from noisewise.data_manifest import build_manifest
-from noisewise.pipelines.cli import app
+from noisewise.pipelines.cli.app import app
 
 SIDE = 64
 SETTINGS = {

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from noisewise.pipelines.evaluate_cli import network_from_config
+from noisewise.pipelines.bundle.config import network_from_config
 from noisewise.pipelines.evaluation import evaluation_items, read_scores
 from noisewise.pipelines.reproduce.protocol_study import (
     fit_to_published,

@@ -149,7 +149,7 @@ def test_a_mistake_gets_one_clear_line(trained, output, manifest, command, argum
 def test_the_group_is_part_of_the_command():
     from typer.testing import CliRunner
 
-    from noisewise.pipelines.cli import app
+    from noisewise.pipelines.cli.app import app
 
     result = CliRunner().invoke(app, ["reproduce", "--help"], env={"COLUMNS": "120"})
     assert result.exit_code == 0

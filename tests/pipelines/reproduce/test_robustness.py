@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from noisewise.data_manifest import Manifest
-from noisewise.pipelines.evaluate_cli import network_from_config
+from noisewise.pipelines.bundle.config import network_from_config
 from noisewise.pipelines.evaluation import read_scores
 from noisewise.pipelines.reproduce import robustness
 from noisewise.pipelines.reproduce.robustness import CONDITIONS, clean_changes, robustness_study, robustness_table

@@ -18,7 +18,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from noisewise.data_manifest import Manifest, file_digest
-from noisewise.pipelines.preflight import ConfigTypoError
+from noisewise.pipelines.bundle.preflight import ConfigTypoError
 from noisewise.pipelines.reproduce.budget import BudgetError, parse_settings, plan_training
 from noisewise.pipelines.reproduce.methods import read_methods
 from noisewise.pipelines.reproduce.process import run_logged

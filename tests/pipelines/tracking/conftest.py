@@ -14,7 +14,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.handlers import MeanSquaredError, PeakSignalToNoiseRatio, ValidationHandler, from_engine
 
 from noisewise.networks import TwoStageDenoiser
-from noisewise.pipelines.inferer import DenoisingInferer
+from noisewise.pipelines.bundle.inferer import DenoisingInferer
 from noisewise.pipelines.tracking import ExperimentTracker, TrackedRun
 from noisewise.pipelines.training import DenoisingEvaluator, TwoStageTrainer
 from noisewise.transforms import ToGreyLevelsd

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from noisewise.bundles import bundle_path
-from noisewise.pipelines import mlflow_demo_cli
-from noisewise.pipelines.cli import app
+from noisewise.pipelines.cli import mlflow_demo as mlflow_demo_cli
+from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.tracking import demo
 from noisewise.pipelines.tracking.demo import DEMO_RUNS, DemoRun, build_demo, demo_is_complete, server_command
 

@@ -10,8 +10,8 @@ import torch
 from mlflow import MlflowClient
 
 from noisewise.bundles import bundle_path
+from noisewise.pipelines.bundle.weights import WeightsError
 from noisewise.pipelines.tracking import TrackedRun, fetch_weights, register_weights
-from noisewise.pipelines.weights import WeightsError
 
 MODEL = "multimodal_denoising"
 PATIENT = "DOE-JANE-19600101"

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from monai.inferers import SimpleInferer
 
 from noisewise.networks import NoiseEstimationNetwork, TwoStageDenoiser
-from noisewise.pipelines.inferer import DenoisingInferer
+from noisewise.pipelines.bundle.inferer import DenoisingInferer
 from noisewise.pipelines.training import (
     BestWeights,
     DenoisingEvaluator,

@@ -1,0 +1,153 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which images are denoised and where each result goes, all checked before the first one is denoised."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ...data_manifest.discover import find_image_files, group_by_series, read_dicom_headers
+from ...transforms import denoised_path
+from ...transforms.intensity import negative_cause, negative_share
+
+__all__ = ["check_inference_items", "inference_items"]
+
+SHOWN = 10
+
+
+def inference_items(
+    dataset_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    modality: str | None = None,
+) -> list[dict[str, Any]]:
+    """The data list of an inference: one item an image or volume.
+
+    Args:
+        dataset_dir: the folder of the images.
+        output_dir: where results go; what lies below it is no input.
+        images: files, or folders that each hold one DICOM series, relative to ``dataset_dir`` or absolute. None takes
+            all images below ``dataset_dir``; the slices of one DICOM series, which must share one intensity range,
+            are one volume then.
+        modality: of all images, such as ``"ct"``, which fixes their intensity range. None takes it from DICOM headers
+            and leaves it open for other formats.
+
+    Returns:
+        Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``.
+
+    Raises:
+        FileNotFoundError: when the folder or a listed image does not exist.
+        ValueError: when there is no image, when results would go where the inputs lie, or when a DICOM series shares
+            its folder with other DICOM files, so that the folder does not name it.
+    """
+    root = Path(os.path.abspath(dataset_dir))
+    if images is None:
+        sources = _all_images(root, Path(os.path.abspath(output_dir)))
+    else:
+        listed = [images] if isinstance(images, (str, os.PathLike)) else images
+        sources = [Path(os.path.abspath(root / image)) for image in listed]
+        for source in sources:
+            if not source.exists():
+                raise FileNotFoundError(f"{source}: no such image.")
+    if not sources:
+        raise ValueError(f"{root}: holds no PNG, JPEG, BMP, TIFF, NIfTI or DICOM image.")
+    paths = _distinct([denoised_path(source, output_dir, root) for source in sources], sources, output_dir, root)
+    modalities = _dicom_modalities(sources) if modality is None else dict.fromkeys(sources, modality)
+    items = []
+    for source, path in zip(sources, paths):
+        item = {"image": str(source), "output_path": str(path)}
+        if modalities.get(source):
+            item["modality"] = modalities[source]
+        items.append(item)
+    return items
+
+
+def check_inference_items(
+    items: Iterable[Mapping[str, Any]], preprocessing: Callable[[Any], Any], overwrite: bool = False
+) -> None:
+    """Refuse what would stop an inference on its way: results that exist already, images that cannot be read.
+
+    Each image is read once more for this, which takes little time beside denoising it.
+
+    Args:
+        items: data list of :func:`inference_items`.
+        preprocessing: what reads an item and maps its intensities to [0, 1].
+        overwrite: whether results may be replaced.
+
+    Raises:
+        ValueError: naming the first few images and what is wrong with each.
+    """
+    items = list(items)
+    problems = []
+    if not overwrite:
+        there = [item["output_path"] for item in items if os.path.exists(item["output_path"])]
+        problems += [f"{path}: exists already; choose another output_dir or pass --overwrite True" for path in there]
+    for item in items if not problems else ():
+        try:
+            image = preprocessing(dict(item))["image"]
+        except Exception as error:
+            problems.append(_reason(error, item["image"]))
+            continue
+        cause = negative_cause(negative_share(image))
+        if cause is not None:
+            problems.append(f"{item['image']}: {cause}")
+    if problems:
+        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise ValueError("the images cannot be denoised:\n" + "\n".join(problems[:SHOWN]) + more)
+
+
+def _all_images(root: Path, output_dir: Path) -> list[Path]:
+    if output_dir == root:
+        raise ValueError(f"{root}: output_dir is dataset_dir; the next run would take results for images.")
+    files = [path for path in find_image_files(root) if not path.is_relative_to(output_dir)]
+    with ThreadPoolExecutor() as executor:
+        headers = read_dicom_headers(files, executor)
+    in_folder = Counter(path.parent for path in headers)
+    sources = []
+    for group in group_by_series(files, headers):
+        folder = group[0].parent
+        if len(group) == 1:
+            sources.append(group[0])
+        elif len(group) == in_folder[folder]:
+            sources.append(folder)
+        else:
+            raise ValueError(
+                f"{folder}: holds a DICOM series and other DICOM files; give each series a folder of its own."
+            )
+    return sources
+
+
+def _dicom_modalities(sources: Iterable[Path]) -> dict[Path, str]:
+    first = {source: next(iter(find_image_files(source)), source) if source.is_dir() else source for source in sources}
+    with ThreadPoolExecutor() as executor:
+        headers = read_dicom_headers(first.values(), executor)
+    return {source: headers[path].modality for source, path in first.items() if path in headers}
+
+
+def _distinct(paths: Sequence[Path], sources: Sequence[Path], output_dir: str | os.PathLike, root: Path) -> list[Path]:
+    """Where inputs differ in their suffix alone, results keep it; not every file system tells case apart."""
+    count = Counter(str(path).casefold() for path in paths)
+    distinct = [
+        path if count[str(path).casefold()] == 1 else denoised_path(source, output_dir, root, keep_suffix=True)
+        for path, source in zip(paths, sources)
+    ]
+    (name, count), *_ = Counter(str(path).casefold() for path in distinct).most_common(1)
+    if count > 1:
+        alike = [str(source) for source, path in zip(sources, distinct) if str(path).casefold() == name]
+        raise ValueError(f"{', '.join(alike)}: would have the same result file; denoise them one after the other.")
+    return distinct
+
+
+def _reason(error: BaseException, name: str) -> str:
+    """MONAI says which transform failed; the cause says why."""
+    while error.__cause__ is not None:
+        if str(error).startswith(name):
+            break
+        error = error.__cause__
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if text.startswith(name) else f"{name}: {text}"

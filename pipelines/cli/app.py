@@ -1,0 +1,42 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``noisewise``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ... import __version__
+from .denoise import denoise
+from .evaluate import evaluate
+from .low_dose_ct import app as low_dose_ct_app
+from .manifest import app as manifest_app
+from .mlflow_demo import mlflow_demo
+from .reproduce import app as reproduce_app
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+app.add_typer(manifest_app, name="manifest")
+app.add_typer(reproduce_app, name="reproduce")
+app.add_typer(low_dose_ct_app, name="low-dose-ct")
+app.command()(denoise)
+app.command()(evaluate)
+app.command(name="mlflow-demo")(mlflow_demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"noisewise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Denoise medical images, and train, evaluate and review the two-stage denoiser."""

@@ -1,0 +1,192 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Denoising on many computers: the same job as in one process, on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engines.base import EngineError
+from ..formats.quiet import quiet_libraries
+from .jobs import JobRecord, run_job
+from .ledger import Ledger, remove_leftovers
+from .run import Observer, Outcome, RunState, denoise_found, failures_of, fills_disk
+from .settings import DenoisingOptions
+from .sources import Source, find_sources
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["denoise_many", "run_on_cluster"]
+
+LOOPBACK = "127.0.0.1"
+# So many jobs wait for each thread of a worker: enough that none is ever idle, few enough to be forgotten at a stop.
+AHEAD = 2
+
+
+def denoise_many(
+    input_path: str | os.PathLike,
+    output_path: str | os.PathLike,
+    options: DenoisingOptions | None = None,
+    address: str | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> list[Outcome]:
+    """Denoise a folder on a Dask cluster; what a stopped run has done is not done again.
+
+    The client alone keeps the record of the output folder. A job whose worker dies is run by another one.
+
+    Args:
+        input_path: a file, or a folder, which all workers see under the same path.
+        output_path: where results go, likewise.
+        options: how; each worker loads the model once.
+        address: of the scheduler, such as ``"tcp://10.0.0.1:8786"``; None starts workers on this computer, which
+            listen to nothing but it.
+        overwrite: whether files that exist, and results of other settings, may be replaced.
+        observer: is told what happens.
+
+    Returns:
+        What became of each image, volume or series.
+
+    Raises:
+        ImportError: when Dask's ``distributed`` is not installed.
+        OSError: when there is no scheduler at ``address``.
+        ValueError: see :func:`~noisewise.pipelines.denoising.run.denoise_found`.
+    """
+    options = options or DenoisingOptions()
+    found = find_sources(input_path, output_path, options.noise_map, options.audit)
+    return denoise_found(found, options, overwrite, observer, partial(run_on_cluster, address=address))
+
+
+def run_on_cluster(
+    sources: Iterable[Source],
+    options: DenoisingOptions,
+    ledger: Ledger | None = None,
+    observer: Observer | None = None,
+    address: str | None = None,
+) -> list[Outcome]:
+    """Denoise sources on a Dask cluster, see :func:`denoise_many`.
+
+    Args:
+        sources: what there is to denoise.
+        options: how.
+        ledger: the record of the output folder; None keeps no record.
+        observer: is told what happens.
+        address: of the scheduler; None starts workers on this computer.
+
+    Returns:
+        What became of each source, in the order of completion.
+
+    Raises:
+        ImportError: when Dask's ``distributed`` is not installed.
+        OSError: when there is no scheduler at ``address``.
+        EngineError: when no image can be denoised.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ImportError("a cluster needs Dask: pip install 'noisewise[bulk]'.") from error
+    run = _ClusterRun(sources, options, ledger, observer or Observer())
+    if not run.waiting:
+        return run.outcomes
+    with ExitStack() as stack:
+        if address is None:
+            cluster = LocalCluster(host=LOOPBACK, dashboard_address=None, threads_per_worker=1)
+            address = stack.enter_context(cluster).scheduler_address
+        run.go(stack.enter_context(Client(address)))
+    run.leave_rest()
+    return run.outcomes
+
+
+@dataclass
+class _Failed:
+    """What a worker sends back in place of an error: few errors survive the way from one process to another."""
+
+    failures: list[tuple[str, str]]
+    fills_disk: bool
+    stops_all: bool
+
+
+def _job(source: Source, options: DenoisingOptions) -> JobRecord | _Failed:
+    try:
+        with quiet_libraries():
+            return run_job(source, options)
+    except Exception as error:
+        return _Failed(failures_of(error, source), fills_disk(error), isinstance(error, EngineError))
+
+
+class _ClusterRun(RunState):
+    """The jobs that are on the cluster."""
+
+    def go(self, client: Client) -> None:
+        from distributed import as_completed
+
+        running: dict[Future, Source] = {}
+        submitted: list[Source] = []
+        completed = as_completed()
+        try:
+            while (self.waiting or running) and not self.disk_is_full:
+                threads = sum(client.nthreads().values())
+                while self.waiting and len(running) < AHEAD * max(1, threads):
+                    source = self.waiting.popleft()
+                    submitted.append(source)
+                    if self.ledger is not None:
+                        self.ledger.begin(source)
+                    future = client.submit(_job, _absolute(source), self.options, pure=False)
+                    running[future] = source
+                    completed.add(future)
+                future = next(completed)
+                self.take(running.pop(future), future)
+                future.release()
+        finally:
+            client.cancel(list(running))
+        self.waiting.extendleft(reversed(running.values()))
+        if not running:
+            # Of workers that died; none is writing any more.
+            remove_leftovers(path for source in submitted for path in source.all_outputs)
+
+    def take(self, source: Source, future: Future) -> None:
+        try:
+            result = future.result()
+        except Exception as error:
+            # Not the job's own: it was cancelled, or every worker that took it has died.
+            self.report(Outcome(source, "failed", failures_of(error, source)))
+            return
+        if isinstance(result, _Failed):
+            if result.stops_all:
+                raise EngineError(result.failures[0][1])
+            self.disk_is_full |= result.fills_disk
+            self.report(Outcome(source, "failed", _as_given(source, result.failures)))
+            return
+        if self.ledger is not None:
+            self.ledger.finish(result.source, result.inputs, result.summary())
+        model = f"{result.model}, weights {result.model_digest[:12]}; on the cluster"
+        self.observer.started(source, result.slices, model)
+        self.report(Outcome(source, "done", _as_given(source, result.lost), result.summary()))
+
+
+def _absolute(source: Source) -> Source:
+    """Workers have other working folders."""
+
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else Path(os.path.abspath(path))
+
+    return Source(
+        tuple(map(absolute, source.paths)),
+        tuple(map(absolute, source.outputs)),
+        source.kind,
+        absolute(source.noise_map),
+        absolute(source.picture),
+    )
+
+
+def _as_given(source: Source, failures: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Files by the names that the user knows them by."""
+    given = {os.path.abspath(path): str(path) for path in (*source.paths, *source.all_outputs)}
+    return [(given.get(path, path), cause) for path, cause in failures]
