@@ -144,5 +144,5 @@ def test_markdown_puts_the_figures_where_they_belong_and_marks_the_best():
 def test_unequal_numbers_of_images_are_pointed_out():
     rows = make_rows()
     rows = rows[~((rows["method"] == "net") & (rows["image_id"] == "ct2"))]
-    assert "ct, gaussian, sigma 10: not the same number of images (noisy 4, net 3)" in summary_markdown(rows)
+    assert "ct, gaussian, sigma 10: the numbers of images differ (noisy 4, net 3)" in summary_markdown(rows)
     assert "not the same number" not in summary_markdown(make_rows())

@@ -53,7 +53,7 @@ def test_calibration_of_pairs_with_less_noise_than_simulated(pairs, tmp_path):
     assert float(rows["L00b"]["real_mean_frequency"]) > 1.2 * float(rows["L00a"]["real_mean_frequency"])
     assert rows["L00c"]["regions"] == "0" and rows["L00c"]["ratio"] == "nan"
     text = written[1].read_text(encoding="utf-8")
-    assert "| B30f | L00a | 1 |" in text and "1 slices hold no soft tissue" in text and "nan" not in text
+    assert "| B30f | L00a | 1 |" in text and "1 slices have no soft tissue" in text and "nan" not in text
     assert Image.open(written[2]).width > 900  # two kernels' panels
 
 
@@ -74,7 +74,7 @@ def test_names_the_slice_without_a_tube_current(pairs, tmp_path):
     ("text", "cause"),
     [
         ("file,current\na.png,3\n", "needs the columns file and mA"),
-        ("file,mA\n", "one line a slice"),
+        ("file,mA\n", "one line per slice"),
         ("file,mA\na.png,3\nb.png,x\n", "line 3: mA must be a positive number, got 'x'"),
         ("file,mA\na.png,-3\n", "line 2: mA must be a positive number"),
         ("file,mA\na.png,3\nq/a.png,4\n", "line 3: this file is listed twice"),

@@ -13,7 +13,7 @@ import pytest
 
 from noisewise.data_manifest import Manifest
 from noisewise.pipelines.evaluation.conditions import low_dose_conditions
-from noisewise.pipelines.low_dose_ct import folds
+from noisewise.pipelines.low_dose_ct import folds, tables
 from noisewise.pipelines.low_dose_ct.references import fit_reference
 from noisewise.pipelines.low_dose_ct.rows import read_rows, write_rows
 from noisewise.pipelines.low_dose_ct.tables import summarize_slices, write_score_tables
@@ -170,3 +170,8 @@ def test_conditions_repeat_and_differ():
     assert low_dose_conditions(items, seed=2)[0]["low_dose"]["seed"] != seeds[0]
     with pytest.raises(ValueError, match="kernel"):
         low_dose_conditions(items, ("bone",))
+
+
+def test_the_old_name_of_the_summary_still_works():
+    with pytest.warns(DeprecationWarning, match="summarize_slices"):
+        assert tables.summarise is summarize_slices

@@ -34,7 +34,7 @@ MISTAKES = {
     "key": ("method_info: {name: bad, title: Bad}\n", "lacks order, published, standing, single_stage, reference"),
     "name": (
         "{name: other, title: B, order: 1, published: null, standing: ours, single_stage: no, reference: r}",
-        "own",
+        "must equal the file's name",
     ),
     "standing": (
         "{name: bad, title: B, order: 1, published: null, standing: great, single_stage: no, reference: r}",
