@@ -49,10 +49,10 @@ def unknown_name(kind: str, names: str | Iterable[object], known: Iterable[str])
         known: all names that would do.
 
     Returns:
-        Such as ``"no engine 'warp'; there are torch, openvino."``
+        Such as ``"unknown engine 'warp'; choose from torch, openvino."``
     """
     names = [names] if isinstance(names, str) else list(names)
-    return f"no {kind} {', '.join(map(repr, names))}; there are {', '.join(known)}."
+    return f"unknown {kind} {', '.join(map(repr, names))}; choose from {', '.join(known)}."
 
 
 def check_known(

@@ -98,7 +98,7 @@ def list_sources(modality: str | None = None) -> list[DataSource]:
     sources = _read().values()
     if modality is None:
         return list(sources)
-    check_known("source of modality", modality.lower(), sorted({source.modality for source in sources}), ManifestError)
+    check_known("modality", modality.lower(), sorted({source.modality for source in sources}), ManifestError)
     return [source for source in sources if source.modality == modality.lower()]
 
 
@@ -111,7 +111,7 @@ def get_source(name: str) -> DataSource:
     sources = _read()
     if name not in sources:
         near = difflib.get_close_matches(name, sources, n=3, cutoff=0.4) or list(sources)
-        raise ManifestError(f"no source '{name}'; did you mean {', '.join(near)}?")
+        raise ManifestError(f"unknown source '{name}'; did you mean {', '.join(near)}?")
     return sources[name]
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising networks. They know nothing of data, training or files."""
+"""Denoising networks. They are independent of data, training and files."""
 
 import lazy_loader
 

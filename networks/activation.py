@@ -21,7 +21,7 @@ def output_activation(name: str) -> nn.Module:
         The module; ``"linear"`` gives an identity.
 
     Raises:
-        ValueError: when the name is none of these.
+        ValueError: when the name is not one of these.
     """
     if name not in _ACTIVATIONS:
         raise ValueError(f"activation must be one of {sorted(_ACTIVATIONS)}, got {name!r}.")

@@ -20,15 +20,16 @@ class ConvolutionalAutoencoder(nn.Module):
 
         conv 3x3, ReLU, max-pool 2 | twice | conv 3x3, ReLU, nearest up 2 | twice | conv 3x3, sigmoid
 
-    No normalisation and no skips. 114,307 parameters and 1.59 G multiply-accumulates at 256 x 256 x 3 with the
-    defaults. Weights start as Keras starts them, in which the method was published (Glorot uniform, biases 0). Trained
+    No normalization and no skips. 114,307 parameters and 1.59 G multiply-accumulates at 256 x 256 x 3 with the
+    defaults. Weights are initialized as in Keras, in which the method was published (Glorot uniform, biases 0). Trained
     with binary cross-entropy: the sigmoid is computed in the input's precision, also under autocast, so that it comes
     close to 0 and 1.
 
-    Deviation: sides that cannot be halved twice are padded by reflection and cropped again, so any image size works.
+    Deviation: sides that cannot be halved twice are padded by reflection and cropped afterwards, so any image size
+    works.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         features: width of the hidden layers.
 
     Raises:

@@ -29,7 +29,7 @@ class DAE(nn.Module):
     should rest on this method's results.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         features: width of the hidden layers.
         negative_slope: slope of the LeakyReLU for negative values.
 

@@ -19,12 +19,12 @@ class DnCNN(nn.Module):
 
         x -- conv 3x3, ReLU -- [conv 3x3, batch norm, ReLU] x (depth - 2) -- conv 3x3 -- x - out
 
-    The convolutions before batch normalisation have no bias. 558,403 parameters and 36.5 G multiply-accumulates at
+    The convolutions before batch normalization have no bias. 558,403 parameters and 36.5 G multiply-accumulates at
     256 x 256 x 3 with the defaults. Kernels start as published, by He's method (normal, fan-in), biases at 0. Trained
     with the mean squared error of the noise, which is that of the image. Any image size works.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         depth: convolutions in all; 17 as published for one noise level. The published blind variant has 20.
         features: width of the hidden layers.
 

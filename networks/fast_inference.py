@@ -16,7 +16,7 @@ __all__ = ["fast_inference_network"]
 
 
 def fast_inference_network(network: TwoStageDenoiser) -> TwoStageDenoiser:
-    """Build an equal network that moves less memory; ``benchmarks/engines.py`` measures what is gained.
+    """Build an equal network that moves less memory; ``benchmarks/engines.py`` measures the gain.
 
     The plain residual dense block copies ``x`` into each of its four concatenations. A convolution is linear: here
     each kernel is cut into the part that reads ``x`` and the part that reads the narrow maps, the two results are

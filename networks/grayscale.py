@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Grey images through a three-channel denoiser: by repetition, or folded into an equal one-channel network."""
+"""Gray images through a three-channel denoiser: by repetition, or folded into an equal one-channel network."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["MIDDRAN", "DynamicConvolution", "NoiseGate"]
 
 
 class DynamicConvolution(nn.Module):
-    """A 3x3 convolution whose kernel each sample mixes for itself from ``experts`` ones.
+    """A 3x3 convolution whose kernel is mixed from ``experts`` kernels, for each sample anew.
 
     ::
 
@@ -24,12 +24,12 @@ class DynamicConvolution(nn.Module):
     The mixture is a kernel again, so a sample costs one convolution, whatever the number of experts: the kernels of a
     batch are applied as one grouped convolution. With the defaults 148,800 parameters.
 
-    Deviation from the public code, which leaves the experts' biases as memory happens to be: they start at 0.
+    Deviation from the public code, which leaves the experts' biases uninitialized: they start at 0.
 
     Args:
-        features: channels that go in and come out.
-        experts: kernels that are mixed.
-        temperature: of the softmax; high ones make the mixture even.
+        features: number of input and output channels.
+        experts: number of kernels.
+        temperature: the softmax's temperature; a high one makes the mixture even.
 
     Raises:
         ValueError: when a count is not a positive integer.
@@ -62,7 +62,7 @@ class DynamicConvolution(nn.Module):
         attention = self.attention(x)
         kernels = torch.mm(attention, self.weight.reshape(self.experts, -1)).view(batch * features, features, 3, 3)
         biases = torch.mm(attention, self.bias).view(-1)
-        # The samples side by side as channels: that takes contiguous planes, whatever the layout around.
+        # The samples become channels side by side, which needs contiguous planes, whatever the input's memory format.
         grouped = x.reshape(1, batch * features, rows, columns)
         out = functional.conv2d(grouped, kernels, biases, padding=1, groups=batch).view(batch, features, rows, columns)
         last = x.is_contiguous(memory_format=torch.channels_last)
@@ -73,7 +73,7 @@ class NoiseGate(nn.Module):
     """``LeakyReLU(conv(x) * sigmoid(mask_conv(x)))``, both convolutions 3x3 on the image padded by reflection.
 
     Args:
-        features: channels that go in and come out.
+        features: number of input and output channels.
     """
 
     def __init__(self, features: int = 64) -> None:
@@ -92,21 +92,21 @@ class MIDDRAN(nn.Module):
     """The dynamic residual attention network (MID-DRAN): it predicts the noise, in (-1, 1), which is subtracted.
 
     A 3x3 convolution and ReLU; three times ``x = block(x) + gate_i(x)`` with **one and the same** block of five
-    [:class:`DynamicConvolution`, batch norm, ReLU] and a :class:`NoiseGate` of each round's own; a 3x3 convolution and
-    tanh. Neither of the outer convolutions has a bias. 969,664 parameters and 51.0 G multiply-accumulates at
+    [:class:`DynamicConvolution`, batch norm, ReLU] and a separate :class:`NoiseGate` in each round; a 3x3 convolution
+    and tanh. The two outer convolutions have no bias. 969,664 parameters and 51.0 G multiply-accumulates at
     256 x 256 x 3 with the defaults. Trained with the mean absolute error of the noise, which is that of the image.
 
-    The public code of the method builds three blocks and applies the first one thrice: it stores 2,458,944 parameters
-    and trains 969,664 of them. Here the block is stored once. Its batch normalisation sees the features of all three
-    rounds, and keeps running statistics of them together, as that code does.
+    The public code of the method builds three blocks and applies the first one three times: it stores 2,458,944
+    parameters and trains 969,664 of them. Here the block is stored once. Its batch normalization sees the features of
+    all three rounds, and keeps running statistics of them together, as that code does.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         features: width of the hidden layers.
-        rounds: how often the block is applied.
-        depth: dynamic convolutions in the block.
-        experts: kernels that each dynamic convolution mixes.
-        temperature: of the mixture's softmax.
+        rounds: how many times the block is applied.
+        depth: number of dynamic convolutions in the block.
+        experts: number of kernels in each dynamic convolution.
+        temperature: the temperature of the mixture's softmax.
 
     Raises:
         ValueError: when a count is not a positive integer.

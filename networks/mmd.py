@@ -26,8 +26,8 @@ class MMD(nn.Module):
     rest on this method's results.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
-        depth: how often convolution, normalisation and ReLU are repeated.
+        channels: number of input and output channels.
+        depth: how often convolution, normalization and ReLU are repeated.
         features: width of the hidden layers.
 
     Raises:

@@ -13,7 +13,7 @@ __all__ = ["NoiseAttentionBlock"]
 
 
 class NoiseAttentionBlock(nn.Module):
-    """Weighs image features, pixel by pixel, by what the estimated noise says about them.
+    """Weights image features, pixel by pixel, by the estimated noise.
 
     ::
 
@@ -41,7 +41,7 @@ class NoiseAttentionBlock(nn.Module):
         self.attention_conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def attention_map(self, image_features: torch.Tensor, noise_features: torch.Tensor) -> torch.Tensor:
-        """The attention alone: ``(B, 1, H, W)``, values in (0, 1)."""
+        """The attention itself: ``(B, 1, H, W)``, values in (0, 1)."""
         joined = torch.cat([self.noise_conv(noise_features), self.image_conv(image_features)], 1)
         pooled = torch.cat([joined.mean(1, keepdim=True), joined.amax(1, keepdim=True)], 1)
         return torch.sigmoid(self.attention_conv(pooled))

@@ -15,7 +15,8 @@ __all__ = ["apply_padded", "reflect_pad"]
 def reflect_pad(x: torch.Tensor, left: int, right: int, top: int, bottom: int) -> torch.Tensor:
     """Pad by reflection about the border pixels, which are not repeated.
 
-    PyTorch's reflection adds less than an image's side; this one goes on to and fro, and repeats a side of one pixel.
+    PyTorch's reflection can only add fewer pixels than the image's side has. This one reflects as often as needed, and
+    repeats a side of one pixel.
 
     Args:
         x: images ``(B, C, H, W)``.
@@ -29,7 +30,7 @@ def reflect_pad(x: torch.Tensor, left: int, right: int, top: int, bottom: int) -
     """
     while max(left, right, top, bottom) > 0:
         rows, columns = x.shape[-2:]
-        if rows == 1 or columns == 1:  # a line reflected is the line itself
+        if rows == 1 or columns == 1:  # the reflection of one line is the line itself
             now = (left, right, 0, 0) if columns == 1 else (0, 0, top, bottom)
             x = functional.pad(x, now, mode="replicate")
             if max(now) == 0:
@@ -54,7 +55,7 @@ def apply_padded(
         minimum: and at least this.
 
     Returns:
-        What the network makes of the padded images, cropped to the size of ``x``.
+        The network's output for the padded images, cropped to the size of ``x``.
     """
     rows, columns = x.shape[-2:]
     down, across = (-(-max(side, minimum) // multiple) * multiple - side for side in (rows, columns))

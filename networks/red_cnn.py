@@ -26,15 +26,15 @@ class REDCNN(nn.Module):
             |                 +-----------------------------------------------------------+                     |
             +---------------------------------------------------------------------------------------------------+
 
-    Five 5x5 convolutions without padding and five transposed ones, a ReLU after each, after the addition where there
-    is one. 1,858,467 parameters (1,848,865 for one channel) and 108.9 G multiply-accumulates at 256 x 256 x 3 with the
-    defaults. Kernels start as published, from a normal distribution of standard deviation 0.01, biases at 0. Trained
-    with the mean squared error.
+    Five 5x5 convolutions without padding and five transposed ones, a ReLU after each, after the addition where there is
+    one. 1,858,467 parameters (1,848,865 for one channel) and 108.9 G multiply-accumulates at 256 x 256 x 3 with the
+    defaults. Kernels are initialized as published, from a normal distribution of standard deviation 0.01, and biases
+    with 0. Trained with the mean squared error.
 
-    Deviation: images of less than 21 pixels a side are padded by reflection and cropped again.
+    Deviation: images smaller than 21 pixels are padded by reflection and cropped afterwards.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         features: width of the hidden layers.
 
     Raises:

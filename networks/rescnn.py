@@ -15,12 +15,12 @@ class ResCNN(DnCNN):
     484,419 parameters with the defaults. It predicts the noise, which is subtracted, and is trained with the mean
     squared error.
 
-    Re-interpreted: only the abstract was at hand, which tells of residual learning and batch normalisation in a
+    Re-interpreted: only the abstract was at hand, which tells of residual learning and batch normalization in a
     feed-forward network; the 15 layers of 64 filters, built like DnCNN's, are this package's reading. No conclusion
     should rest on this method's results.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         depth: convolutions in all.
         features: width of the hidden layers.
 

@@ -11,7 +11,7 @@ __all__ = ["ResidualDenoiser"]
 
 
 class ResidualDenoiser(nn.Module):
-    """Denoises as ``I_N - network(I_N)``: what a noise estimator such as the NEN alone does (ablation "Stage-I").
+    """Turns a noise estimator such as the NEN into a denoiser, ``I_N - network(I_N)`` (ablation "Stage-I").
 
     Args:
         network: maps noisy images to their estimated noise, same shape.

@@ -16,7 +16,7 @@ RESIDUAL_SCALE = 0.2
 
 
 def _is_captured() -> bool:
-    """Whether the forward pass is being turned into a graph, which the autograd function would only obscure."""
+    """Whether the forward pass is being captured as a graph, where the autograd function would be in the way."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
@@ -37,13 +37,13 @@ class ResidualDenseBlock(nn.Module):
     about a quarter faster in training. Scripting, tracing and exporting take the plain form, and so do GPUs.
 
     Args:
-        features: channels that go in and come out.
+        features: number of input and output channels.
         growth: channels that each of the first four convolutions adds.
         negative_slope: slope of the LeakyReLU for negative values. The paper does not give it; 0.2 is the usual
             choice for this block.
 
     Attributes:
-        stacked: set it to False for the plain form everywhere, such as for second derivatives.
+        stacked: set it to False to always use the plain form, for second derivatives for example.
 
     Raises:
         ValueError: when ``features`` or ``growth`` is not a positive integer.
@@ -63,7 +63,7 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Args: x: ``(B, features, H, W)``. Returns: a tensor of the same shape."""
-        if not torch.jit.is_scripting():  # noqa: SIM102 - the compiler of scripts wants this test alone
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript's compiler needs this test on its own
             if self.stacked and x.device.type == "cpu" and not _is_captured():
                 convolutions = [self.conv1, self.conv2, self.conv3, self.conv4, self.conv5]
                 return stacked_dense_block(
@@ -87,7 +87,7 @@ class ResidualInResidualDenseBlock(nn.Module):
     Returns ``x + 0.2 * block3(block2(block1(x)))``.
 
     Args:
-        features: channels that go in and come out.
+        features: number of input and output channels.
         growth: channels that each dense convolution adds.
         negative_slope: slope of the LeakyReLU for negative values.
 
@@ -112,7 +112,7 @@ class GatedDenseTrunk(nn.Module):
     Each gate is a 1x1 convolution without bias: the paper's "noise gate" for short-distance residual features.
 
     Args:
-        features: channels that go in and come out.
+        features: number of input and output channels.
         growth: channels that each dense convolution adds.
         num_blocks: how many gated RRDB stages; 3 in the paper.
         negative_slope: slope of the LeakyReLU for negative values.
@@ -133,7 +133,7 @@ class GatedDenseTrunk(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How many pixels away an output still depends on the input: one for each 3x3 convolution in a row."""
+        """The distance in pixels at which an input still affects an output: one for each 3x3 convolution in a row."""
         return 15 * len(self.blocks)  # three blocks of five
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

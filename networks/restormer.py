@@ -28,20 +28,20 @@ class RestormerDenoiser(nn.Module):
     lowest resolution. Any image size works: sides are padded by reflection to multiples of ``2**levels``, to 16 pixels
     at least with the defaults, and cropped again.
 
-    Deviations from the publication: MONAI's blocks normalise each channel over the whole image (instance
-    normalisation) where the published ones normalise the channels of each pixel (layer normalisation), and MONAI's
-    network leaves out the addition of the image, which is put back here. Attention and normalisation look at the
-    whole image, so tiles of an image give another result than the whole.
+    Deviations from the publication: MONAI's blocks normalize each channel over the whole image (instance
+    normalization) where the published ones normalize the channels of each pixel (layer normalization), and MONAI's
+    network does not add the image, which is done here. Attention and normalization use the
+    whole image, so tiles of an image give a different result from the whole.
 
     Needs the package ``einops``, which MONAI's blocks use.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         features: width of the highest resolution.
         num_blocks: transformer blocks at each resolution, the highest first.
         heads: attention heads at each resolution.
         num_refinement_blocks: blocks before the last convolution.
-        expansion: by how much the feed-forward networks widen.
+        expansion: the factor by which the feed-forward networks widen.
 
     Raises:
         ImportError: when ``einops`` is not installed.
@@ -86,5 +86,5 @@ class RestormerDenoiser(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Args: x: noisy images ``(B, channels, H, W)``. Returns: denoised images of the same shape."""
-        # One size more than the network's own stride: instance normalisation needs two pixels at least.
+        # Twice the network's stride: instance normalization needs at least two pixels.
         return x + apply_padded(self.network, x, multiple=2**self.levels, minimum=2 ** (self.levels + 1))

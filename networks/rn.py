@@ -19,7 +19,7 @@ class ReconstructionNetwork(nn.Module):
     """Reconstructs the clean image from the noisy image and its estimated noise (stage II).
 
     A 1x1 convolution without bias for each input gives image features I_T and noise features N_T; the noise
-    attention block weighs I_T; then ``num_blocks`` gated RRDB stages and a 1x1 convolution without bias. 302,466
+    attention block weights I_T; then ``num_blocks`` gated RRDB stages and a 1x1 convolution without bias. 302,466
     parameters and 19.78 G multiply-accumulates at 256 x 256 x 3 with the defaults, as in the paper's Table VII.
     Any image size works; the receptive field is 99 x 99 pixels.
 
@@ -41,8 +41,8 @@ class ReconstructionNetwork(nn.Module):
             ``out_channels == in_channels``.
 
     Raises:
-        ValueError: when a count is not a positive integer, ``activation`` is unknown, or a global skip is asked for
-            between different channel counts.
+        ValueError: when a count is not a positive integer, ``activation`` is unknown, or ``global_skip`` is set and
+            the numbers of channels differ.
 
     Example:
         >>> import torch

@@ -31,8 +31,8 @@ def stacked_dense_block(
     convolutions (8 outputs by default) leave half of a CPU's vector lanes idle; the stacked ones do not. The backward
     pass is written out, so that gradients of slices are never scattered into zeros.
 
-    The result equals the plain form's but for the order of the sums: about 1e-6 in float32.
-    ``benchmarks/step_speed.py`` measures what is gained.
+    The result differs from the plain form's in the order of the sums only: about 1e-6 in float32.
+    ``benchmarks/step_speed.py`` measures the gain.
 
     Args:
         x: ``(B, features, H, W)``.
@@ -95,7 +95,7 @@ class _StackedDenseBlock(torch.autograd.Function):
             before_fifth = _before_activation(grad * ctx.residual_scale, fifth, slope)
             grad_joined, grad_last, grad_last_bias = _convolution_backward(before_fifth, joined, last, bias=True)
 
-            # From x4 back to x1: what reaches a map's consumers, stacked as their kernels are.
+            # From x4 back to x1: the gradients of a map's consumers, stacked as their kernels are.
             consumers: torch.Tensor | None = None
             grad_kernels: list[torch.Tensor] = []
             for k in (3, 2, 1, 0):
@@ -121,7 +121,7 @@ class _StackedDenseBlock(torch.autograd.Function):
 
 
 def _channels(tensor: torch.Tensor, begin: int, end: int) -> torch.Tensor:
-    """A dense copy of some channels: what follows is many times slower on a strided view."""
+    """A dense copy of some channels: the next operations are many times slower on a strided view."""
     return tensor[:, begin:end].clone(memory_format=CHANNELS_LAST)
 
 

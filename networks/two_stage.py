@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The two-stage denoiser: noise estimation, then reconstruction guided by it."""
+"""The two-stage denoiser: noise estimation, then reconstruction guided by the estimate."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["TwoStageDenoiser", "TwoStageWithoutAttention"]
 class TwoStageDenoiser(nn.Module):
     """The paper's two-stage denoiser ``D(I_N) = RN(I_N, NEN(I_N))``.
 
-    586,242 parameters and 38.34 G multiply-accumulates at 256 x 256 x 3 with the defaults, as in the paper's
-    Table VII. Any image size works, 1 x 1 included: all is convolution, and the receptive field is 189 x 189 pixels.
+    586,242 parameters and 38.34 G multiply-accumulates at 256 x 256 x 3 with the defaults, as in the paper's Table VII.
+    Any image size works, even 1 x 1: the network is fully convolutional. The receptive field is 189 x 189 pixels.
 
     The two stages are trained with separate objectives (:class:`noisewise.pipelines.training.TwoStageTrainer`):
-    :attr:`nen` and :attr:`rn` are ordinary modules that can be optimised, wrapped or frozen one by one.
+    :attr:`nen` and :attr:`rn` are ordinary modules that can be optimized, wrapped or frozen one by one.
 
     Args:
-        channels: channels of the image that goes in and of the one that comes out.
+        channels: number of input and output channels.
         noise_channels: channels of the noise estimate; ``channels`` when None.
         features: width of both trunks.
         growth: channels that each dense convolution adds.
         num_blocks: gated RRDB stages in each network.
         negative_slope: slope of the LeakyReLU for negative values.
         noise_attention: False gives the ablation without the attention block ("TWN", 567,648 parameters).
-        noise_activation: after the noise estimation network, ``"linear"`` or ``"tanh"``.
-        output_activation: after the reconstruction network, ``"linear"``, ``"sigmoid"`` or ``"tanh"``.
+        noise_activation: the activation after the noise estimation network, ``"linear"`` or ``"tanh"``.
+        output_activation: the activation after the reconstruction network, ``"linear"``, ``"sigmoid"`` or ``"tanh"``.
         global_skip: whether the reconstruction network adds the noisy image to its output.
 
     Raises:
@@ -99,9 +99,9 @@ class TwoStageDenoiser(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """How many pixels away an output still depends on the input: 94 with the defaults (a field of 189 x 189).
+        """The distance in pixels at which an input still affects an output: 94 by default (a field of 189 x 189).
 
-        There is no global operation, so a tile with a halo of this width gives exactly what the whole image gives.
+        There is no global operation, so a tile with a halo of this width gives exactly the result of the whole image.
         """
         # Attention: a 3x3 and a 7x7 convolution.
         attention = 0 if self.rn.attention is None else 1 + 3
@@ -109,7 +109,7 @@ class TwoStageDenoiser(nn.Module):
 
     @torch.jit.export
     def stages(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Denoise, and give the noise estimate as well.
+        """Denoise, and return the noise estimate as well.
 
         Args:
             x: noisy images ``(B, channels, H, W)``, about [0, 1].
@@ -128,7 +128,7 @@ class TwoStageWithoutAttention(TwoStageDenoiser):
     567,648 parameters with the defaults. The same as ``TwoStageDenoiser(noise_attention=False)``.
 
     Args:
-        arguments: those of :class:`TwoStageDenoiser`, ``noise_attention`` excepted.
+        arguments: those of :class:`TwoStageDenoiser` except ``noise_attention``.
     """
 
     def __init__(self, **arguments: Any) -> None:

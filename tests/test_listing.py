@@ -23,5 +23,5 @@ def test_unknown_names_are_refused_beside_the_known_ones():
     check_known("engine", ["torch", "openvino"], iter(["torch", "openvino"]))
     with pytest.raises(KeyError) as refused:
         check_known("engine", ["torch", "warp", "b"], ["torch", "openvino"], KeyError)
-    assert refused.value.args == ("no engine 'warp', 'b'; there are torch, openvino.",)
-    assert unknown_name("engine", "warp", ["torch"]) == "no engine 'warp'; there are torch."
+    assert refused.value.args == ("unknown engine 'warp', 'b'; choose from torch, openvino.",)
+    assert unknown_name("engine", "warp", ["torch"]) == "unknown engine 'warp'; choose from torch."

@@ -3,11 +3,11 @@
 """Parallel-beam tomography in PyTorch: line integrals, reconstruction kernels, filtered back-projection.
 
 A spiral scanner's fan-beam data are rebinned to parallel views before they are reconstructed (K. Stierstorfer et al.,
-"Weighted FBP", Phys. Med. Biol. 49:2209, 2004), so this is the geometry in which image noise gets its texture. It is
-written here, small, because no library fits: ASTRA and tomosipo are under the GPL, torch-radon and LEAP want CUDA or a
-build from source, deepinv and scikit-image know no reconstruction kernels and cannot reconstruct a small part of an
-image alone, which makes noise for training patches cheap. Checked against scikit-image in the tests. Runs wherever its
-tensors lie.
+"Weighted FBP", Phys. Med. Biol. 49:2209, 2004), so this is the geometry in which image noise gets its texture. No
+library fits the purpose: ASTRA and tomosipo are under the GPL, torch-radon and LEAP need CUDA or a build from source,
+deepinv and scikit-image have no reconstruction kernels and cannot reconstruct a small part of an image alone, which
+makes noise for training patches cheap. The tests compare this module with scikit-image. It runs on the device of its
+tensors.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from torch.nn import functional
 
 __all__ = ["KERNELS", "ParallelBeam", "ReconstructionKernel"]
 
-# Values that are interpolated at a time: bounds the memory of a back-projection.
+# The number of values interpolated at a time, which bounds the memory of a back-projection.
 LARGEST_CHUNK = 2**22
 
 
 @dataclass(frozen=True)
 class ReconstructionKernel:
-    """What a reconstruction multiplies the ramp filter with, over the spatial frequency f.
+    """The factor of a reconstruction's ramp filter, as a function of the spatial frequency f.
 
     ``A(f) = (1 + boost * x**2) * exp(-x**order)`` with ``x = f / cutoff``.
 
     Attributes:
         cutoff: in cycles per mm.
-        order: how steeply it falls.
-        boost: how much it lifts the frequencies before the fall.
+        order: how steeply it falls off.
+        boost: how much it raises the frequencies below the cutoff.
     """
 
     cutoff: float
@@ -65,8 +65,8 @@ class ParallelBeam:
         size: rows and columns of the image.
         pixel_mm: side of a pixel.
         views: directions, evenly over half a turn.
-        bins: detector bins; as many as cover the image's diagonal when 0.
-        bin_mm: width of a detector bin; a pixel's side when 0.
+        bins: detector bins; 0 takes as many as the image's diagonal needs.
+        bin_mm: width of a detector bin; 0 takes a pixel's side.
     """
 
     size: int
@@ -95,10 +95,10 @@ class ParallelBeam:
             image: attenuation per mm, ``(size, size)``.
 
         Returns:
-            ``(views, bins)``, without unit.
+            ``(views, bins)``, without a unit.
         """
         steps = torch.arange(self.bins, device=image.device, dtype=image.dtype) - (self.bins - 1) / 2
-        offset = steps * self.bin_mm  # across the ray, and the same positions serve along it
+        offset = steps * self.bin_mm  # across the ray; the samples along it have the same positions
         half = self.size * self.pixel_mm / 2
         views = []
         for angle in self.angles(image.device).to(image.dtype):
@@ -131,9 +131,9 @@ class ParallelBeam:
         """Back-project filtered views onto an image or onto a part of it.
 
         Args:
-            filtered: ``(views, bins)``, as :meth:`filter` gives it.
-            rows: the part's rows.
-            columns: the part's columns.
+            filtered: ``(views, bins)``, from :meth:`filter`.
+            rows: rows of the part.
+            columns: columns of the part.
 
         Returns:
             That part of the image, in the unit of the attenuation per mm.

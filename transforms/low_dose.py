@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Low-dose CT from normal-dose CT: the noise of fewer photons, made in the projections, as MONAI array transforms.
 
-The image is projected; for each ray a photon count is drawn; what the counts' logarithm deviates by is reconstructed
-with a kernel and added to the image. So noise has a scanner's texture, grows where the body is thick and runs along its
-long axis, while the image itself is not reconstructed again and keeps its sharpness. After L. Yu et al., "Development
-and validation of a practical lower-dose-simulation tool for optimizing computed tomography scan protocols", J. Comput.
-Assist. Tomogr. 36:477, 2012; deviations: parallel beam in place of the scanner's geometry, no bow-tie filter, one
-slice at a time.
+The image is projected; a photon count is drawn for each ray; the deviation of the counts' logarithm is reconstructed
+with a kernel and added to the image. The noise then has the texture of a scanner's, grows where the body is thick and
+runs along its long axis. The image itself is not reconstructed again, so it keeps its sharpness.
+
+After L. Yu et al., "Development and validation of a practical lower-dose-simulation tool for optimizing computed
+tomography scan protocols", J. Comput. Assist. Tomogr. 36:477, 2012. Deviations: a parallel beam instead of the
+scanner's geometry, no bow-tie filter, one slice at a time.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ AIR_HU = -1024.0  # the lowest value that scanners store
 # Definition, fitted to real pairs (docs/low_dose_ct.md).
 PHOTONS_PER_MA = 1.14e6
 VIEWS = 480
-# Attenuation is smooth enough along the detector for a coarse projection: only the noise needs fine bins.
+# Attenuation varies slowly along the detector, so a coarse projection will do: only the noise needs fine bins.
 COARSE_SIDE, COARSE_VIEWS = 128, 96
 
 
@@ -52,7 +53,7 @@ class LowDoseRecord:
 
     Attributes:
         dose: the fraction of the normal dose, in (0, 1).
-        photons: unattenuated photons per mm of detector at normal dose, all views together; a tube current in mA
+        photons: unattenuated photons per mm of detector at normal dose, summed over all views; a tube current in mA
             times :data:`PHOTONS_PER_MA`.
         kernel: a name in :data:`~noisewise.transforms.KERNELS`.
         scale: multiplies the kernel's frequencies: scanners' kernels differ.
@@ -84,22 +85,22 @@ class LowDoseRecord:
 
 
 def line_integrals(image: torch.Tensor, pixel_mm: float) -> torch.Tensor:
-    """Project an image coarsely: what a simulation needs of it, small enough to be kept beside it.
+    """Project an image coarsely: all that a simulation needs of it, and small enough to be cached.
 
     Args:
-        image: ``(H, W)`` in HU. What is not square is filled up with air on both sides.
+        image: ``(H, W)`` in HU. An image that is not square is padded with air on both sides.
         pixel_mm: side of a pixel.
 
     Returns:
         Line integrals of the attenuation, float32 ``(views, bins)``.
 
     Raises:
-        ValueError: when the image is not 2-D or holds what cannot be HU.
+        ValueError: when the image is not 2-D or its values cannot be HU.
     """
     if image.ndim != 2:
-        raise ValueError(f"a slice (H, W) is projected, got shape {tuple(image.shape)}.")
+        raise ValueError(f"expected one slice (H, W), got shape {tuple(image.shape)}.")
     if not bool(torch.isfinite(image).all()) or float(image.min()) >= 0:
-        raise ValueError("these are no Hounsfield units: no value is below 0, or not all are finite.")
+        raise ValueError("the values are not Hounsfield units: none is below 0, or some are not finite.")
     side = max(image.shape)
     attenuation = (WATER_PER_MM * (1 + image.float() / 1000)).clamp(min=0)
     square = attenuation.new_zeros(side, side)
@@ -126,14 +127,14 @@ def low_dose_noise(
     ``N a / (1 - a)`` photons, which are drawn from a Poisson distribution.
 
     Args:
-        integrals: as :func:`line_integrals` gives them.
+        integrals: line integrals from :func:`line_integrals`.
         shape: ``(H, W)`` of the image.
         record: the draw.
         pixel_mm: side of a pixel.
-        rows: the part's rows.
-        columns: the part's columns.
+        rows: rows of the part.
+        columns: columns of the part.
         electronic: standard deviation of the electronics' noise, in photons of one reading (one bin of one view).
-        modulation: how far the tube current follows the attenuation of each view: it goes with
+        modulation: how strongly the tube current follows the attenuation of each view: it is proportional to
             ``exp(modulation * largest line integral)``; 0 is a constant current, 0.5 gives the least noise.
 
     Returns:
@@ -152,7 +153,7 @@ def low_dose_noise(
     if electronic:
         spread = electronic * math.sqrt((1 + record.dose) / (1 - record.dose))
         counts += spread * torch.randn(counts.shape, generator=generator, device=counts.device)
-    # A reading without photons has no logarithm; scanners lift it to a small one.
+    # The logarithm of zero photons does not exist; scanners use a small count in its place.
     deviation = torch.log(expected) - torch.log(counts.clamp(min=0.5))
     top, left = (side - height) // 2, (side - width) // 2
     part = beam.reconstruct(
@@ -174,7 +175,7 @@ class LowDoseCT(Transform):
         pixel_mm: side of a pixel.
         electronic: see :func:`low_dose_noise`.
         modulation: see :func:`low_dose_noise`.
-        lowest: values are clipped from below here, as scanners do; None does not clip.
+        lowest: lower values are raised to this, as scanners do; None does not clip.
 
     Raises:
         ValueError: when an argument is out of range; on a call, when the image is not one slice in HU.
@@ -224,16 +225,16 @@ class LowDoseCT(Transform):
 
         Args:
             img: ``(1, H, W)`` in HU.
-            integrals: its line integrals, where they are known; else it is projected.
+            integrals: the image's line integrals, if known; otherwise it is projected.
 
         Returns:
-            The low-dose image, of the type, shape and dtype that came; integers are rounded.
+            The low-dose image, in the type, shape and dtype of ``img``; integers are rounded.
         """
         values = one_slice(img)
         if integrals is None:
             integrals = line_integrals(values, self.pixel_mm)
         noisy = values + self.noise(integrals, values.shape)
-        return _as_it_came(noisy, img, self.lowest)
+        return _like_input(noisy, img, self.lowest)
 
 
 class RandLowDoseCT(RandomizableTransform):
@@ -244,13 +245,13 @@ class RandLowDoseCT(RandomizableTransform):
     Args:
         dose_range: fractions of the normal dose, uniform.
         photons_range: see :class:`LowDoseCT`; uniform in the logarithm.
-        kernels: names to choose from with equal chance.
+        kernels: names to choose from with equal probability.
         scale_range: factors of the kernel's frequencies, uniform.
         pixel_mm: side of a pixel.
         electronic: see :func:`low_dose_noise`.
         modulation: see :func:`low_dose_noise`.
-        lowest: values are clipped from below here; None does not clip.
-        prob: chance that an image is changed at all.
+        lowest: lower values are raised to this; None does not clip.
+        prob: probability of changing an image.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -299,11 +300,11 @@ class RandLowDoseCT(RandomizableTransform):
 
         Args:
             img: ``(1, H, W)`` in HU.
-            integrals: its line integrals, where they are known.
+            integrals: the image's line integrals, if known.
             randomize: False uses the last draw again.
 
         Returns:
-            The low-dose image, of the type, shape and dtype that came.
+            The low-dose image, in the type, shape and dtype of ``img``.
         """
         if randomize:
             self.randomize()
@@ -326,10 +327,10 @@ def _fine(integrals: torch.Tensor, beam: ParallelBeam) -> torch.Tensor:
     coarse = ParallelBeam(coarse_side, beam.pixel_mm * beam.size / coarse_side, views)
     if coarse.bins != bins:
         raise ValueError(f"the line integrals have {bins} bins; those of this image have {coarse.bins}.")
-    # Half a turn on, the rays are the same ones seen from the other end.
+    # After half a turn the same rays are seen from the other end.
     closed = torch.cat([integrals, integrals[:1].flip(1)])
     grid = _fine_grid(beam.views, beam.bins, beam.bin_mm, bins, coarse.bin_mm).to(integrals)
-    # In a view's direction grid_sample's corners are the first view and the closing one.
+    # Along the views, the corners of grid_sample are the first view and the closing one.
     rows = (grid[..., 1] * views + 0.5) / (views + 1) * 2 - 1
     grid = torch.stack([grid[..., 0], rows], -1)[None]
     return torch.nn.functional.grid_sample(closed[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
@@ -344,11 +345,11 @@ def one_slice(img: NdarrayOrTensor) -> torch.Tensor:
     """The slice ``(H, W)`` in float32 of an image ``(1, H, W)``. Raises: ValueError: when it has another shape."""
     values = torch.as_tensor(convert_to_tensor(img, track_meta=True)).as_subclass(torch.Tensor)
     if values.ndim != 3 or values.shape[0] != 1:
-        raise ValueError(f"one CT slice (1, H, W) in HU is wanted, got shape {tuple(values.shape)}.")
+        raise ValueError(f"expected one CT slice (1, H, W) in HU, got shape {tuple(values.shape)}.")
     return values[0].float()
 
 
-def _as_it_came(noisy: torch.Tensor, img: NdarrayOrTensor, lowest: float | None) -> NdarrayOrTensor:
+def _like_input(noisy: torch.Tensor, img: NdarrayOrTensor, lowest: float | None) -> NdarrayOrTensor:
     if lowest is not None:
         noisy = noisy.clamp(min=lowest)
     dtype = convert_to_tensor(img).dtype

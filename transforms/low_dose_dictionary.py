@@ -27,19 +27,19 @@ __all__ = [
 ]
 
 CLEAN, RECORD, INTEGRALS = "label", "low_dose", "line_integrals"
-# Where patches are looked for: body, not the air around it.
+# Patches are taken from the body, not from the air around it.
 BODY_HU, POSITIONS = -500.0, 8
 
 
 class LineIntegralsd(MapTransform):
-    """Project a CT slice once, so that a cached data set need not do it for every draw.
+    """Project a CT slice once, so that a cached data set does not project it again for every draw.
 
     Args:
         keys: the one key of the slice ``(1, H, W)`` in HU.
         pixel_mm: side of a pixel.
-        integrals_key: where the line integrals go.
+        integrals_key: the key that gets the line integrals.
 
-    Raises (of a call):
+    Raises (when called):
         ValueError: when the image is not one slice in HU.
     """
 
@@ -53,19 +53,19 @@ class LineIntegralsd(MapTransform):
 
 
 class LowDoseCTd(MapTransform):
-    """Dictionary version of :class:`~noisewise.transforms.LowDoseCT`: replays the draw that stands in the item.
+    """Dictionary version of :class:`~noisewise.transforms.LowDoseCT`: replays the draw that the item holds.
 
     Args:
         keys: the one key of the slice ``(1, H, W)`` in HU.
         pixel_mm: side of a pixel.
         electronic: see :func:`~noisewise.transforms.low_dose_noise`.
         modulation: see :func:`~noisewise.transforms.low_dose_noise`.
-        lowest: values are clipped from below here; None does not clip.
-        clean_key: where the slice goes as it came.
-        record_key: where the draw stands, as :meth:`LowDoseRecord.as_dict` gives it.
-        integrals_key: where the line integrals stand, if they are known.
+        lowest: lower values are raised to this; None does not clip.
+        clean_key: the key that gets the unchanged slice.
+        record_key: the key of the draw, a dictionary from :meth:`LowDoseRecord.as_dict`.
+        integrals_key: the key of the line integrals, if they are known.
 
-    Raises (of a call):
+    Raises (when called):
         ValueError: when the item holds no draw, or the image is not one slice in HU.
     """
 
@@ -96,10 +96,10 @@ class LowDoseCTd(MapTransform):
 
 
 class RandLowDoseCropd(RandomizableTransform, MapTransform):
-    """A random patch of a CT slice at a random lower dose: training data at the price of the patch alone.
+    """A random patch of a CT slice at a random lower dose: training data at the cost of the patch alone.
 
-    Only the patch's share of the noise is back-projected: a 64th of it for 64 x 64 of 512 x 512 pixels. It equals the
-    patch cut out of :class:`~noisewise.transforms.LowDoseCT`'s whole slice.
+    Only the noise of the patch is back-projected: a 64th of the work for 64 x 64 of 512 x 512 pixels. The result equals
+    the patch cut out of :class:`~noisewise.transforms.LowDoseCT`'s whole slice.
 
     Args:
         keys: the one key of the slice ``(1, H, W)`` in HU.
@@ -111,12 +111,12 @@ class RandLowDoseCropd(RandomizableTransform, MapTransform):
         pixel_mm: side of a pixel.
         electronic: see :func:`~noisewise.transforms.low_dose_noise`.
         modulation: see :func:`~noisewise.transforms.low_dose_noise`.
-        lowest: values are clipped from below here; None does not clip.
-        body_share: of eight random places the first one is taken where at least this share of the patch is body
-            (above -500 HU), and where there is none the one with the most.
-        clean_key: where the patch goes as it was.
-        record_key: where the draw goes.
-        integrals_key: where the line integrals stand, as :class:`LineIntegralsd` writes them.
+        lowest: lower values are raised to this; None does not clip.
+        body_share: eight random positions are drawn. The first one is taken where at least this share of the patch is
+            body (above -500 HU); if there is none, the position with the largest share is.
+        clean_key: the key that gets the unchanged patch.
+        record_key: the key that gets the draw.
+        integrals_key: the key of the line integrals that :class:`LineIntegralsd` writes.
 
     Raises:
         ValueError: when an argument is out of range; on a call, when the slice is smaller than the patch.
@@ -155,13 +155,13 @@ class RandLowDoseCropd(RandomizableTransform, MapTransform):
         self.corner = (0, 0)
 
     def set_random_state(self, seed: int | None = None, state: Any = None) -> RandLowDoseCropd:
-        """Seed the place and the noise."""
+        """Seed the position and the noise."""
         super().set_random_state(seed, state)
         self.low_dose.set_random_state(state=self.R)
         return self
 
     def randomize(self, data: torch.Tensor) -> None:
-        """Draw the place in ``data``, ``(H, W)`` in HU, and the noise; always the same number of draws."""
+        """Draw the position in ``data``, ``(H, W)`` in HU, and the noise; always the same number of draws."""
         super().randomize(None)
         spans = [extent - wanted + 1 for extent, wanted in zip(data.shape, self.roi_size)]
         corners = [tuple(int(self.R.randint(span)) for span in spans) for _ in range(POSITIONS)]

@@ -97,13 +97,13 @@ class RandMultiPatternNoise(RandomizableTransform):
 
     Args:
         std_range: standard deviations are uniform in this range, on the 0..255 scale; the paper's is 0 to 75.
-        patterns: patterns to choose from with equal chance; the paper's are Gaussian and speckle.
+        patterns: patterns to choose from with equal probability; the paper's are Gaussian and speckle.
         protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
         grayscale: whether images are gray, if the caller knows; None compares each image's channels.
         clip: clip the noisy image to [0, 1].
         quantize: clip it and round it to 256 levels.
-        prob: chance that an image is corrupted at all; otherwise it is returned clean, with a standard deviation of 0
-            on record.
+        prob: probability of corrupting an image; otherwise it stays clean, and the record has a standard deviation
+            of 0.
 
     Raises:
         ValueError: when an argument is not one of its choices or out of range.

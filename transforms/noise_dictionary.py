@@ -27,7 +27,7 @@ CLEAN, RESIDUAL, RECORD, GRAYSCALE = "label", "residual", "noise", "grayscale"
 
 
 def single_key(keys: KeysCollection) -> Hashable:
-    """The one key of a transform that corrupts one image. Raises: ValueError: when there are more or none."""
+    """The key of a transform that takes exactly one. Raises: ValueError: when there are none or several."""
     names = (keys,) if isinstance(keys, (str, bytes)) or not isinstance(keys, Sequence) else tuple(keys)
     if len(names) != 1:
         raise ValueError(f"one key is corrupted at a time, got {names}.")
@@ -50,22 +50,22 @@ def _with_noise(
 class RandMultiPatternNoised(RandomizableTransform, MapTransform):
     """Dictionary version of :class:`~noisewise.transforms.noise.RandMultiPatternNoise`.
 
-    The image under ``keys`` becomes noisy; its clean self, the true residual ``I_N - I_C`` and the record of the draw
-    are put beside it.
+    The image under ``keys`` becomes noisy. The clean image, the true residual ``I_N - I_C`` and the record of the draw
+    are added to the item.
 
     Args:
         keys: the one key of the clean image ``(C, ...)`` in [0, 1].
         std_range: standard deviations are uniform in this range, on the 0..255 scale.
-        patterns: patterns to choose from with equal chance.
+        patterns: patterns to choose from with equal probability.
         protocol: one of :data:`~noisewise.transforms.noise_models.PROTOCOLS`.
         clip: clip the noisy image to [0, 1].
         quantize: clip it and round it to 256 levels.
-        prob: chance that an image is corrupted at all.
-        clean_key: where the clean image goes.
-        residual_key: where the residual goes: noisy minus clean, after clipping where clipping is on.
-        record_key: where the record goes, a dictionary that :class:`MultiPatternNoised` replays.
-        grayscale_key: where the item says whether it is grey
-            (:class:`~noisewise.transforms.RepeatGrayscaled` writes it); without it channels are compared.
+        prob: probability of corrupting an image.
+        clean_key: the key that gets the clean image.
+        residual_key: the key that gets the residual: noisy minus clean, after clipping if that is on.
+        record_key: the key that gets the record, a dictionary that :class:`MultiPatternNoised` replays.
+        grayscale_key: the key that tells whether the image is gray
+            (:class:`~noisewise.transforms.RepeatGrayscaled` writes it); without it, channels are compared.
 
     Raises:
         ValueError: when an argument is not one of its choices or out of range.
@@ -111,8 +111,8 @@ class RandMultiPatternNoised(RandomizableTransform, MapTransform):
 class MultiPatternNoised(MapTransform):
     """Dictionary version of :class:`~noisewise.transforms.noise.MultiPatternNoise`: replays a recorded draw.
 
-    What to replay stands in the item (``data[record_key]``, as :class:`RandMultiPatternNoised` or
-    :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` wrote it) or is given here for all items.
+    The draw comes from the item (``data[record_key]``, as :class:`RandMultiPatternNoised` or
+    :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions` wrote it), or is given here for all items.
 
     Args:
         keys: the one key of the clean image ``(C, ...)`` in [0, 1].
@@ -122,14 +122,14 @@ class MultiPatternNoised(MapTransform):
         protocol: protocol for items without a record.
         clip: clip, for items without a record.
         quantize: round to 256 levels, for items without a record.
-        clean_key: where the clean image goes.
-        residual_key: where the residual goes.
-        record_key: where the record stands, or goes.
-        grayscale_key: where the item says whether it is grey; without it channels are compared.
+        clean_key: the key that gets the clean image.
+        residual_key: the key that gets the residual.
+        record_key: the key of the item's record, or of the new one.
+        grayscale_key: the key that tells whether the image is gray; without it, channels are compared.
 
     Raises:
-        ValueError: when an argument is not one of its choices; on a call, when neither item nor arguments say what to
-            replay.
+        ValueError: when an argument is not one of its choices; on a call, when neither the item nor the arguments
+            give a draw.
     """
 
     def __init__(

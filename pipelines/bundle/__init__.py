@@ -1,3 +1,3 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Functions and classes that the bundles call from their configs, and the reading of such configs."""
+"""Functions and classes for the bundles' configs, and reading of such configs."""

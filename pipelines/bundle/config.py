@@ -21,14 +21,14 @@ def network_from_config(path: str | os.PathLike) -> nn.Module:
     """Build the network that a config defines.
 
     Args:
-        path: YAML or JSON with ``network_def`` as in MONAI bundles; what it refers to is resolved, the rest is ignored.
+        path: YAML or JSON with ``network_def`` as in MONAI bundles; its references are resolved, the rest is ignored.
 
     Returns:
         The network, with its initial weights.
 
     Raises:
-        ValueError: when the file cannot be read, has no ``network_def`` or that is no network; the message names the
-            file.
+        ValueError: when the file cannot be read, has no ``network_def``, or ``network_def`` is not a network; the
+            message names the file.
     """
     from torch import nn
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which images are denoised and where each result goes, all checked before the first one is denoised."""
+"""The images to denoise and the path of each result, all checked before the first image is denoised."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def inference_items(
     images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     modality: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The data list of an inference: one item an image or volume.
+    """The data list of an inference: one item per image or volume.
 
     Args:
         dataset_dir: the folder of the images.
-        output_dir: where results go; what lies below it is no input.
+        output_dir: the folder of the results; files below it are not taken as inputs.
         images: files, or folders that each hold one DICOM series, relative to ``dataset_dir`` or absolute. None takes
-            all images below ``dataset_dir``; the slices of one DICOM series, which must share one intensity range,
-            are one volume then.
-        modality: of all images, such as ``"ct"``, which fixes their intensity range. None takes it from DICOM headers
-            and leaves it open for other formats.
+            all images below ``dataset_dir``; the slices of one DICOM series then form one volume, since they must
+            share one intensity range.
+        modality: the modality of all images, such as ``"ct"``, which fixes their intensity range. None takes it from
+            DICOM headers and leaves it open for other formats.
 
     Returns:
         Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``.
 
     Raises:
         FileNotFoundError: when the folder or a listed image does not exist.
-        ValueError: when there is no image, when results would go where the inputs lie, or when a DICOM series shares
-            its folder with other DICOM files, so that the folder does not name it.
+        ValueError: when there is no image, when results would be written among the inputs, or when a DICOM series
+            shares its folder with other DICOM files, so that the folder does not identify it.
     """
     root = Path(os.path.abspath(dataset_dir))
     if images is None:
@@ -71,17 +71,17 @@ def inference_items(
 def check_inference_items(
     items: Iterable[Mapping[str, Any]], preprocessing: Callable[[Any], Any], overwrite: bool = False
 ) -> None:
-    """Refuse what would stop an inference on its way: results that exist already, images that cannot be read.
+    """Refuse inputs that would make an inference fail halfway: results that exist already, images that cannot be read.
 
-    Each image is read once more for this, which takes little time beside denoising it.
+    Each image is read one more time for this, which takes little time compared with denoising it.
 
     Args:
-        items: data list of :func:`inference_items`.
-        preprocessing: what reads an item and maps its intensities to [0, 1].
-        overwrite: whether results may be replaced.
+        items: the data list from :func:`inference_items`.
+        preprocessing: reads an item and maps its intensities to [0, 1].
+        overwrite: whether existing results may be replaced.
 
     Raises:
-        ValueError: naming the first few images and what is wrong with each.
+        ValueError: when an image cannot be denoised; the message names the first few images and the cause for each.
     """
     items = list(items)
     problems = []
@@ -103,7 +103,7 @@ def check_inference_items(
 
 def _all_images(root: Path, output_dir: Path) -> list[Path]:
     if output_dir == root:
-        raise ValueError(f"{root}: output_dir is dataset_dir; the next run would take results for images.")
+        raise ValueError(f"{root}: output_dir is dataset_dir; the next run would take the results for images.")
     files = [path for path in find_image_files(root) if not path.is_relative_to(output_dir)]
     with ThreadPoolExecutor() as executor:
         headers = read_dicom_headers(files, executor)
@@ -117,7 +117,7 @@ def _all_images(root: Path, output_dir: Path) -> list[Path]:
             sources.append(folder)
         else:
             raise ValueError(
-                f"{folder}: holds a DICOM series and other DICOM files; give each series a folder of its own."
+                f"{folder}: holds a DICOM series and other DICOM files; give each series its own folder."
             )
     return sources
 
@@ -130,7 +130,7 @@ def _dicom_modalities(sources: Iterable[Path]) -> dict[Path, str]:
 
 
 def _distinct(paths: Sequence[Path], sources: Sequence[Path], output_dir: str | os.PathLike, root: Path) -> list[Path]:
-    """Where inputs differ in their suffix alone, results keep it; not every file system tells case apart."""
+    """Results keep the suffix where inputs differ only in that; not every file system distinguishes case."""
     count = Counter(str(path).casefold() for path in paths)
     distinct = [
         path if count[str(path).casefold()] == 1 else denoised_path(source, output_dir, root, keep_suffix=True)
@@ -144,7 +144,7 @@ def _distinct(paths: Sequence[Path], sources: Sequence[Path], output_dir: str | 
 
 
 def _reason(error: BaseException, name: str) -> str:
-    """MONAI says which transform failed; the cause says why."""
+    """The cause of MONAI's error, which itself only names the failed transform."""
     while error.__cause__ is not None:
         if str(error).startswith(name):
             break

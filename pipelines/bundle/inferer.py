@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a denoiser is applied to images: grey or colour, flat or volume, inside or outside the expected range."""
+"""Applying a denoiser to images: gray or color, 2-D or volumes, inside or outside the expected range."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class DenoisingInferer(Inferer):
     """Applies a 2-D denoiser to batches of images or volumes.
 
     Args:
-        channels: channels that the network takes. Images of one channel are repeated to as many and the outputs
-            averaged.
-        pass_through: denoise only what lies in [0, 1] and pass the rest through,
-            ``out = in + D(clip(in)) - clip(in)``, so that nothing saturates or shifts. For real images; simulated
-            unclipped noise is zero-mean only without it.
-        slices_per_batch: volumes ``(B, C, H, W, D)`` are denoised slice by slice along their last axis, this many at
-            a time.
+        channels: number of channels of the network. An image with one channel is repeated to this number, and the
+            outputs are averaged.
+        pass_through: denoise only the part of the values within [0, 1] and pass the rest through,
+            ``out = in + D(clip(in)) - clip(in)``, so that nothing saturates or shifts. Meant for real images;
+            simulated unclipped noise is zero-mean only without it.
+        slices_per_batch: volumes ``(B, C, H, W, D)`` are denoised slice by slice along the last axis, this many slices
+            at a time.
         channels_last: run the network in ``torch.channels_last``, several times faster on CPUs.
         amp_dtype: ``"bfloat16"`` or ``"float16"`` autocasts the network on the input's device; None keeps float32.
 
@@ -61,8 +61,8 @@ class DenoisingInferer(Inferer):
             kwargs: passed to the network.
 
         Returns:
-            What the network returns, each tensor in the shape and dtype of ``inputs``. Only the first one of a tuple
-            gets the pass-through rule.
+            The network's output, each tensor in the shape and dtype of ``inputs``. In a tuple, the pass-through rule
+            applies to the first tensor only.
         """
         if inputs.ndim == 4:
             return self._denoise(inputs, network, *args, **kwargs)

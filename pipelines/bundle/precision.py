@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which precision a device computes in natively."""
+"""The precision in which a device computes natively."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["has_native_bfloat16", "native_amp_dtype"]
 
 
 def has_native_bfloat16(device: str | torch.device = "cpu") -> bool:
-    """Whether a device computes in bfloat16 natively. Emulated, it was ten times slower than float32 on a CPU.
+    """Whether a device computes in bfloat16 natively. Emulated bfloat16 was ten times slower than float32 on a CPU.
 
     Args:
         device: ``"cpu"``, ``"cuda"``, ...
@@ -25,7 +25,7 @@ def has_native_bfloat16(device: str | torch.device = "cpu") -> bool:
 
 
 def native_amp_dtype(device: str | torch.device = "cpu") -> str | None:
-    """The ``amp_dtype`` that a device gains by.
+    """The ``amp_dtype`` that makes a device faster.
 
     Args:
         device: ``"cpu"``, ``"cuda"``, ...

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that run before a bundle's workflow does: better one clear error now than hours later."""
+"""Checks that run before a bundle's workflow: one clear error now is better than one after hours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise
 
 
 class ConfigTypoError(ValueError):
-    """A command-line override that no config file knows; the message names the key and the likely meaning."""
+    """A command-line override whose key is in no config file; the message names the key and the closest known one."""
 
 
 def config_files(argv: Sequence[str] | None = None) -> list[str]:
@@ -36,7 +36,7 @@ def config_files(argv: Sequence[str] | None = None) -> list[str]:
         argv: the command line; ``sys.argv`` when None.
 
     Returns:
-        Their paths as given; none when the command line does not run a bundle.
+        Their paths as given; an empty list when the command line does not run a bundle.
     """
     argv = list(sys.argv if argv is None else argv)
     files = _all_options(argv).get("config_file") if "run" in argv else None
@@ -48,12 +48,12 @@ def config_files(argv: Sequence[str] | None = None) -> list[str]:
 
 
 def check_overrides(argv: Sequence[str] | None = None) -> None:
-    """Refuse misspelt overrides of a ``python -m monai.bundle run`` command line.
+    """Refuse misspelled overrides of a ``python -m monai.bundle run`` command line.
 
     MONAI adds unknown keys to the config silently, so ``--max_epoch 5`` would train to the end of the default budget.
 
     Args:
-        argv: the command line; ``sys.argv`` when None. One that does not run a bundle is not looked at.
+        argv: the command line; ``sys.argv`` when None. One that does not run a bundle is ignored.
 
     Raises:
         ConfigTypoError: when an override's key is in none of the config files.
@@ -77,10 +77,10 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
 
 
 def concise_errors() -> None:
-    """Let a bundle's command line end with one clear line, not with MONAI's traceback, where this package refuses.
+    """Let a bundle's command line end with one clear line instead of a traceback when this package refuses an input.
 
     Only an error that noisewise itself raised on purpose (its innermost frame lies in this package) is shortened;
-    anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps them all.
+    anything else keeps its traceback, and ``NOISEWISE_TRACEBACK=1`` keeps all tracebacks.
     """
     previous = sys.excepthook
 
@@ -97,11 +97,11 @@ def concise_errors() -> None:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether this package raised ``error`` on purpose."""
+    """Whether this package raised ``error`` deliberately."""
     if not isinstance(error, (ValueError, OSError, RuntimeError, ImportError)) or error.__traceback__ is None:
         return False
     *_, (innermost, _line) = traceback.walk_tb(error.__traceback__)
-    # By module, not by path: an environment may lie inside the checkout that is the package.
+    # By module, not by path: a virtual environment may lie inside the checkout, which is the package.
     return innermost.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]
 
 
@@ -119,16 +119,16 @@ def check_training_data(
     Args:
         train: training items of the manifest.
         val: validation items.
-        manifest: the manifest they come from, for its quick verification.
+        manifest: the manifest they come from; it is verified without decoding images.
         patch_size: side of a training patch in pixels.
         val_size: side of a validation crop in pixels.
-        paired: whether training is on noisy / clean pairs, so that every image needs a target, rather than on clean
-            images, of which none may have one.
-        within_subjects: whether validation images may be other images of the training's subjects. For studies of a few
-            patients, whose test patient is apart; such a validation says nothing about new patients.
+        paired: whether training is on noisy / clean pairs, where every image needs a target, rather than on clean
+            images, which must not have one.
+        within_subjects: whether validation images may come from the training's subjects. Meant for studies of a few
+            patients with a separate test patient; such a validation says nothing about new patients.
 
     Raises:
-        ValueError: naming the first few files and what is wrong with each.
+        ValueError: when the data cannot be used; the message names the first few files and the cause for each.
     """
     wrong = [item["image"] for item in (*train, *val) if bool(item.get("target")) is not paired]
     if wrong and paired:
@@ -146,7 +146,7 @@ def check_training_data(
         problem
         for split, size in (("train", patch_size), ("val", val_size))
         for problem in verify_manifest(Manifest(chosen[split], manifest.path), decode=False, min_size=size)
-        if problem.kind != "duplicate"  # an image twice in one split wastes time but spoils nothing
+        if problem.kind != "duplicate"  # an image twice in one split wastes time but does no harm
     ]
     val_records = chosen["val"]
     if within_subjects:
@@ -158,7 +158,7 @@ def check_training_data(
 
 
 def _all_options(argv: Sequence[str]) -> dict[str, Any]:
-    """The command line's options over those of the file that ``--args_file`` names."""
+    """The options of the file that ``--args_file`` names, overridden by those of the command line."""
     options: dict[str, Any] = _options(argv[1:])
     if "run" in argv and options.get("args_file"):
         options = {**ConfigParser.load_config_file(options["args_file"]), **options}
@@ -166,7 +166,7 @@ def _all_options(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def _options(arguments: Iterable[str]) -> dict[str, str]:
-    """``--key value`` and ``--key=value`` pairs; Fire takes dashes in keys for underscores."""
+    """``--key value`` and ``--key=value`` pairs; Fire reads dashes in keys as underscores."""
     options: dict[str, str] = {}
     key = None
     for argument in arguments:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which code made a result."""
+"""The code version that made a result."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _PACKAGES = {"torch": "torch", "monai": "monai", "ignite": "pytorch-ignite", "ml
 
 
 def code_version(package_dir: str | os.PathLike | None = None) -> dict[str, Any]:
-    """Versions of the package, of its git checkout and of what it builds on.
+    """Versions of the package, of its git checkout and of its main dependencies.
 
     Args:
-        package_dir: where the package lies; its own folder when None.
+        package_dir: the package's folder; that of this package when None.
 
     Returns:
         ``noisewise``, ``python``, ``torch``, ``monai``, ``ignite``, ``mlflow`` and ``numpy`` (version strings, None for
-        what is not installed); ``commit`` and ``dirty`` (whether tracked files of the package differ from it), both
-        None when the package does not lie in a git checkout.
+        packages that are not installed); ``commit`` and ``dirty`` (whether tracked files of the package differ from
+        it), both None when the package is not in a git checkout.
     """
     # Imported here: the package's top level is not ready while its parts are being imported.
     from ... import __version__
@@ -43,8 +43,8 @@ def code_version(package_dir: str | os.PathLike | None = None) -> dict[str, Any]
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    # A package installed in a virtual environment often lies inside somebody else's checkout: only a folder whose own
-    # files git tracks counts.
+    # A virtual environment often lies inside the checkout of another project: the folder counts only if git tracks
+    # its files.
     if not _git(folder, "ls-files", "--", "__init__.py"):
         return None, None
     commit = _git(folder, "rev-parse", "HEAD")
@@ -55,7 +55,7 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # Within a git hook these variables point at another repository.
+    # In a git hook these variables point to another repository.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(

@@ -41,17 +41,17 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
     The network is changed only when the whole file fits.
 
     Args:
-        network: gets the weights, on the device and in the dtype that it has.
+        network: gets the weights; its device and dtype stay as they are.
         path: a ``state_dict``, or a checkpoint that holds one under ``"network"`` or ``"model"``; or a TorchScript
-            export, of which nothing but the weights is used. A ``"module."`` prefix, as parallel
-            training writes it, is dropped.
+            export, of which only the weights are used. The prefix ``"module."`` that parallel training adds is
+            dropped.
 
     Returns:
         SHA-256 of the file, 64 hexadecimal digits.
 
     Raises:
-        WeightsError: when the file is missing, is no PyTorch checkpoint, holds other parameters or shapes than the
-            network's (the first few are named), or values that are not finite.
+        WeightsError: when the file is missing or is not a PyTorch checkpoint, when its parameters or shapes are not the
+            network's (the first few are named), or when values are not finite.
     """
     try:
         content = Path(path).read_bytes()
@@ -70,17 +70,17 @@ def _unpickle(content: bytes, path: str | os.PathLike) -> Any:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            path, "holds more than weights (or is no PyTorch file); save the state_dict alone."
+            path, "holds more than weights (or is not a PyTorch file); save the state_dict alone."
         ) from error
-    except Exception as error:  # torch raises half a dozen types on damaged files
+    except Exception as error:  # torch raises many types of errors on damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(path, f"is no PyTorch checkpoint: {reason}") from error
+        raise WeightsError(path, f"is not a PyTorch checkpoint: {reason}") from error
 
 
 def _is_torchscript(content: bytes) -> bool:
-    """Whether a file is a program with its weights, as ``monai.bundle ckpt_export`` writes it."""
+    """Whether a file is a TorchScript program, as ``monai.bundle ckpt_export`` writes it."""
     file = io.BytesIO(content)
-    # Only a program has constants.
+    # Only programs have constants.
     return is_zipfile(file) and any(name.endswith("/constants.pkl") for name in ZipFile(file).namelist())
 
 
@@ -96,7 +96,7 @@ def _state_dict(loaded: Any, path: str | os.PathLike) -> dict[str, torch.Tensor]
         )
         raise WeightsError(
             path,
-            f"holds {holds}, no state_dict; expected one, alone or under {' or '.join(map(repr, CHECKPOINT_KEYS))}.",
+            f"holds {holds}, not a state_dict; expected one, alone or under {' or '.join(map(repr, CHECKPOINT_KEYS))}.",
         )
     state = dict(loaded)
     consume_prefix_in_state_dict_if_present(state, "module.")

@@ -17,20 +17,21 @@ from .console import user_errors
 
 __all__ = ["mlflow_demo"]
 
-# The demo's is the first experiment of a store of its own; without the last word the pages of chat applications open.
+# The demo is the first experiment of its own store; without workflowType, MLflow opens its pages for chat applications.
 PAGE = "#/experiments/1/runs?workflowType=machine_learning"
 
 
 def mlflow_demo(
-    output: Annotated[Path, typer.Option(help="Folder of the store; a demo that it holds is shown again.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder of the store; an existing demo is shown again.")] = Path(
         "runs/mlflow_demo"
     ),
-    serve: Annotated[bool, typer.Option(help="Whether the pages are served until Ctrl-C.")] = True,
+    serve: Annotated[bool, typer.Option(help="Serve the pages until Ctrl-C.")] = True,
     port: Annotated[int, typer.Option(help="Port of the pages, on 127.0.0.1.", min=1, max=65535)] = 5000,
 ) -> None:
     """Train a few methods briefly on the embedded images, all into one MLflow store, and serve its pages.
 
-    Takes some minutes; shows comparisons, curves, image panels and registered models, not what the methods can do.
+    This takes a few minutes. It shows comparisons, curves, image panels and registered models; so short a training does
+    not show the quality of the methods.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with user_errors(RuntimeError):
@@ -44,8 +45,8 @@ def mlflow_demo(
     command = demo.server_command(demo.store_uri(output / demo.STORE), port)
     console.print(shlex.join(command))
     if serve:
-        console.print(f"MLflow's pages (Ctrl-C ends them): http://127.0.0.1:{port}/{PAGE}")
-        # No usage reports, like the runs; and none of the processes that judge the answers of chat applications.
+        console.print(f"MLflow's pages (stop with Ctrl-C): http://127.0.0.1:{port}/{PAGE}")
+        # No usage reports, as in the runs, and no processes that evaluate chat applications.
         ours = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         try:
             status = subprocess.run(command, env={**ours, **os.environ}).returncode

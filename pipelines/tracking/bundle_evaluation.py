@@ -41,7 +41,7 @@ def log_low_dose_ct(
     Args:
         output_dir: the folder of the evaluation.
         params: the settings to compare evaluations by.
-        scored: further ones, which say what was scored: simulated doses or pairs.
+        scored: further settings, which tell simulated doses from pairs.
         run: further arguments of :func:`log_bundle_run` but for ``metrics``.
 
     Returns:

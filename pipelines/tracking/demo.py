@@ -1,8 +1,8 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A store to look at: several short trainings on the embedded images, their evaluations and registered weights.
+"""A demonstration store: several short trainings on the embedded images, their evaluations and registered weights.
 
-It shows what MLflow's pages look like with real runs in them. A few tens of steps train nothing worth using.
+It shows MLflow's pages with real runs in them. A few tens of steps do not train a useful network.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["DEMO_RUNS", "DemoRun", "build_demo", "demo_is_complete", "server_com
 EXPERIMENT = "noisewise demo"
 STORE = "mlflow.db"
 COMPLETE = "complete.txt"
-# One name for all networks, so that the pages put their scores into the same columns.
+# One name for all networks, so that MLflow's pages show their scores in the same columns.
 SCORED_AS = "denoised"
 TRAINING: dict[str, Any] = {
     "batch_size": 2,
@@ -59,12 +59,12 @@ class DemoRun:
     """One training of the demo.
 
     Attributes:
-        name: the run's name; as a folder's, with blanks replaced.
-        overlays: config files laid over ``train.yaml``: paths, or names in the bundle's ``configs``. The last file
-            that has a ``network_def`` says which network is evaluated.
-        settings: config keys that differ from the demo's other trainings.
-        bundle: the bundle whose configs are run and whose evaluation scores the weights; its name is that of the
-            registered model, too.
+        name: the run's name and, with spaces replaced, that of its folder.
+        overlays: config files on top of ``train.yaml``: paths, or names in the bundle's ``configs``. The last file
+            with a ``network_def`` defines the network that is evaluated.
+        settings: config keys in which this training differs from the others.
+        bundle: the bundle whose configs are run and whose evaluation scores the weights; the registered model has
+            its name.
     """
 
     name: str
@@ -79,7 +79,7 @@ class DemoRun:
         return [folder / name for name in ("train.yaml", *self.overlays)]
 
 
-# One line a run: a training of another bundle is added here.
+# One entry per run; trainings of other bundles are added here.
 DEMO_RUNS = (
     DemoRun("two-stage physical", ("methods/two_stage.yaml",), {"protocol": "physical"}),
     DemoRun("two-stage author_code", ("methods/two_stage.yaml",), {"protocol": "author_code"}),
@@ -104,24 +104,24 @@ def build_demo(
 ) -> str:
     """Fill an MLflow store: train and evaluate each run, and register its weights.
 
-    Every training becomes a run with its evaluation below it, all in the experiment ``noisewise demo``; every
-    evaluation of a bundle scores the same noisy images. Each training's best weights become a version of a registered
-    model that is named like the bundle; the one with the highest mean PSNR gets the alias ``champion``, the second
+    Every training becomes a run with its evaluation below it, all in the experiment ``noisewise demo``; all
+    evaluations of a bundle score the same noisy images. Each training's best weights become a version of a registered
+    model with the bundle's name; the version with the highest mean PSNR gets the alias ``champion``, the second best
     ``challenger``.
 
     Args:
         output: a new or empty folder for the store (``mlflow.db`` with ``mlruns``), the images and the trainings.
             ``MLFLOW_TRACKING_URI`` sends the runs to another store.
-        runs: what is trained.
-        training: keys of all training configs; by default a few tens of steps.
-        evaluation: keys of the evaluation's config.
-        report: gets a line for each step.
+        runs: the trainings.
+        training: keys for all training configs; by default a few tens of steps.
+        evaluation: keys for the evaluation configs.
+        report: called with a line of text after each run.
 
     Returns:
         The store's URI.
 
     Raises:
-        FileExistsError: when the folder holds anything.
+        FileExistsError: when the folder is not empty.
         RuntimeError: when a training or an evaluation fails, or the store cannot be used.
     """
     output = Path(output).absolute()
@@ -150,16 +150,16 @@ def build_demo(
 
 
 def demo_is_complete(output: str | os.PathLike) -> bool:
-    """Whether a folder holds a whole demo, and not one that was broken off."""
+    """Whether a folder holds a complete demo, not an interrupted one."""
     return (Path(output) / COMPLETE).is_file()
 
 
 def server_command(uri: str, port: int = 5000) -> list[str]:
-    """The command that serves a store's pages to this machine alone.
+    """The command that serves a store's pages to this machine only.
 
     Args:
-        uri: of a database.
-        port: of the loopback interface.
+        uri: the URI of a database.
+        port: a port of the loopback interface.
 
     Returns:
         Arguments for ``subprocess.run``.
@@ -170,13 +170,13 @@ def server_command(uri: str, port: int = 5000) -> list[str]:
 
 def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
     files = [str(path) for path in run.config_files]
-    # It would warn that the bundle's logging.conf is not used.
+    # MONAI would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     overrides = {**_known(settings, files), **run.settings, "output_dir": str(folder), "run_name": run.name}
     workflow = ConfigWorkflow(files, logging_file=False, run_id="training", workflow_type="train", **overrides)
     handlers = workflow.parser["train"]["handlers"]
     tracker = next(i for i, entry in enumerate(handlers) if entry["_target_"].endswith(".ExperimentTracker"))
-    # Few steps need a point at every other one. The config itself takes its files from a command line.
+    # With so few steps, losses are logged at every second one. The config finds its files on the command line only.
     workflow.parser[f"train::handlers::{tracker}::loss_interval"] = 2
     workflow.parser[f"train::handlers::{tracker}::config_files"] = files
     workflow.initialize()
@@ -185,13 +185,13 @@ def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _known(settings: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
-    """Bundles differ: what all runs of the demo share is set where there is such a key."""
+    """The settings whose keys the config files have: bundles differ."""
     known = ConfigParser.load_config_files(list(files))
     return {key: value for key, value in settings.items() if re.split("#|::", key)[0] in known}
 
 
 def _evaluate(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> float:
-    """Score the trained network, and give its mean PSNR in dB."""
+    """Score the trained network, and return its mean PSNR in dB."""
     definition = next(path for path in reversed(run.config_files) if "network_def:" in path.read_text("utf-8"))
     overrides = {
         **_known(settings, [str(bundle_path(run.bundle) / "configs" / "evaluate.yaml")]),

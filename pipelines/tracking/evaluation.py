@@ -34,22 +34,23 @@ def log_evaluation(
     artifacts: str | Sequence[str] = ("*.csv", "*.md", "*.png"),
     training_dir: str | os.PathLike | None = None,
 ) -> str | None:
-    """Make an MLflow run of an evaluation that is already done and written to a folder.
+    """Make an MLflow run of an evaluation that is complete and written to a folder.
 
-    The results lie in the folder anyway, so a store that cannot be used gives a warning, never an error.
+    The results are in the folder in any case, so a store that cannot be used causes a warning, never an error.
 
     Args:
-        output_dir: where the evaluation wrote its tables and pictures; stored under ``results/``.
+        output_dir: the folder of the evaluation's tables and pictures, which are stored under ``results/``.
         metrics: numbers by name, nested or not; stored as ``test/NAME``, nested names joined by ``/``.
-        params: what to compare runs by; nested parameters get dotted names. Paths are left out.
-        tracking_uri: a URI or the path of an SQLite file; ``MLFLOW_TRACKING_URI`` goes first.
-        experiment_name: runs to be compared share an experiment.
+        params: the settings to compare runs by; nested parameters get dotted names. Paths are left out.
+        tracking_uri: a URI or the path of an SQLite file; the environment variable ``MLFLOW_TRACKING_URI`` overrides
+            it.
+        experiment_name: the experiment; runs can be compared within one.
         run_name: the current time when None.
-        config_files: stored under ``config/``; paths in files that are not a bundle's are left out.
+        config_files: config files to store under ``config/``; paths in them are left out.
         manifest_digest: checksum of the data.
         manifest_counts: number of images of each split.
-        artifacts: patterns of files in ``output_dir`` to store. Tables that name files are not.
-        training_dir: where the training of the weights wrote; the new run is shown below its run.
+        artifacts: patterns of files in ``output_dir`` to store. Tables that name files are not stored.
+        training_dir: the output folder of the training that made the weights; the new run is shown below its run.
 
     Returns:
         The run's id, or None when there is none.

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that show at a glance what a denoiser does to an image."""
+"""Pictures that show the effect of a denoiser on an image at a glance."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _GAP = 4
 
 
 def denoising_panel(item: Mapping[str, Any], size: int = 256) -> np.ndarray:
-    """Draw what a denoiser made of an image, in two rows of three tiles.
+    """Draw an image before and after denoising, in two rows of three tiles.
 
     ======== ============== ====================================
     noisy    denoised       clean
     noise    noise estimate absolute error, mean of the channels
     ======== ============== ====================================
 
-    The tiles show pixels as they are, cut out of the middle of a larger image, never resampled: scaling would smooth
-    the very noise that the panel is about. The gains are fixed, so panels of different runs compare.
+    The tiles show unchanged pixels, cropped from the middle of a larger image and never resampled: scaling would
+    smooth the noise that the panel is meant to show. The gains are fixed, so panels of different runs are comparable.
 
     Args:
         item: ``image`` (noisy) and ``label`` (clean); ``pred`` (denoised), without which its tiles stay white; all
-            channel-first in MONAI's order of axes, (C, X, Y) or (C, X, Y, Z), on the 0..255 scale; and perhaps
-            ``noise_estimate``, signed in units of [0, 1]: without it the tile shows what was removed. Of a volume the
-            middle slice is shown.
+            channel-first in MONAI's order of axes, (C, X, Y) or (C, X, Y, Z), on the 0..255 scale; and optionally
+            ``noise_estimate``, signed in units of [0, 1], without which its tile shows the removed noise. For a
+            volume the middle slice is shown.
         size: largest width and height of a tile.
 
     Returns:
-        8-bit RGB picture (height, width, 3). Noise is drawn two times as strong about a middle grey, the error four
-        times as strong.
+        8-bit RGB picture (height, width, 3). Noise is amplified twofold about a middle gray, the error
+        fourfold.
     """
     noisy, clean = (_tile(item[key], size) for key in ("image", "label"))
     denoised = None if item.get("pred") is None else _tile(item["pred"], size)
@@ -70,7 +70,7 @@ def denoising_panel(item: Mapping[str, Any], size: int = 256) -> np.ndarray:
 
 
 def _tile(image: Any, size: int) -> np.ndarray:
-    # The plain tensor: a MetaTensor's file name and header must not travel with the pixels.
+    # A plain tensor: the file name and header of a MetaTensor must not go along with the pixels.
     tensor = torch.as_tensor(image).detach().as_subclass(torch.Tensor).float().cpu()
     if tensor.ndim == 4:
         tensor = tensor[..., tensor.shape[-1] // 2]

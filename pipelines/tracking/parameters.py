@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters as MLflow takes them, without anything that names a file."""
+"""Parameters in the form that MLflow stores, without anything that names a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE_ENDINGS = (
     "avif bmp csv db dcm dicom gif gz h5 hdr ima img jpeg jpg json mha mhd mrc npy npz nii nrrd onnx pkl png pt pth "
     "raw svs tar tif tiff tsv txt webp xlsx yaml yml zarr zip"
 )
-# A separator of folders next to a word, or a word that ends as files do. Dotted names of classes are neither.
+# A folder separator next to a word, or a word with the suffix of a file. Dotted names of classes have neither.
 _FILE_NAME = re.compile(
     r"[/\\]\w|\w[/\\]|~[/\\]|\w\.(?:" + "|".join(_FILE_ENDINGS.split()) + r")\b(?!\.\w)", re.IGNORECASE
 )
@@ -25,10 +25,10 @@ _LONGEST_VALUE = 6000  # MLflow's own limit
 
 
 def names_a_file(value: Any) -> bool:
-    """Whether a value is, or holds, what may be a path or a file name.
+    """Whether a value is or contains something that may be a path or a file name.
 
-    Paths and names of medical images often carry a patient's name or number, so what looks like one is kept out of the
-    tracking store; better a harmless value too few than one such name.
+    Paths and names of medical images often contain a patient's name or number, so anything that looks like one is kept
+    out of the tracking store. Losing a harmless value is better than storing such a name.
 
     Args:
         value: a string, a path, or anything with a textual form.
@@ -44,7 +44,7 @@ def flatten_parameters(params: Mapping[str, Any], prefix: str = "") -> dict[str,
 
     Args:
         params: parameters; nested mappings get dotted names.
-        prefix: goes before each name.
+        prefix: put in front of each name.
 
     Returns:
         Text by name. Values that may name a file (see :func:`names_a_file`) are left out.

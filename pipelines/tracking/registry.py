@@ -41,29 +41,29 @@ def register_weights(
 ) -> int:
     """Make a weights file a version of a registered model.
 
-    A copy of the file becomes an artifact of the run, in a folder named by its digest, so that a training that goes on
-    never changes what a version stands for. It stays a ``state_dict`` that ``torch.load(weights_only=True)`` reads:
-    no network is pickled. The version's tags say what it is: ``sha256`` of the file; ``network`` and ``data.digest``,
-    as the run has them; ``bundle`` and ``bundle.version``. All else stands in the run, which the version links to.
+    A copy of the file becomes an artifact of the run, in a folder named after its digest, so that a training that
+    continues never changes a version. It stays a ``state_dict`` that ``torch.load(weights_only=True)`` reads:
+    no network is pickled. The version's tags describe it: ``sha256`` of the file; ``network`` and ``data.digest``
+    of the run; ``bundle`` and ``bundle.version``. Everything else is in the run, to which the version links.
 
-    A file that is a version of the model already is not registered again; aliases and tags are set all the same.
+    A file that is already a version of the model is not registered again, but its aliases and tags are set.
 
     Args:
-        weights: a ``state_dict``, as training writes ``model.pt``. Its folder is not stored, its name neither; but
-            ``torch.save`` writes that within the file, so no patient's name should be in it.
+        weights: a ``state_dict``, such as the ``model.pt`` of a training. Neither its folder nor its name is stored,
+            but ``torch.save`` writes the name into the file, so it should not contain a patient's name.
         model_name: the registered model; made when it does not exist.
         run_id: the run that made the weights (in a training's folder: ``mlflow_run_id.txt``).
-        tracking_uri: the store of the run; ``MLFLOW_TRACKING_URI`` goes first.
+        tracking_uri: the store of the run; the environment variable ``MLFLOW_TRACKING_URI`` overrides it.
         bundle: name of the bundle whose configs made the weights.
-        aliases: names for this version, such as ``"champion"``. An alias that another version has is moved.
+        aliases: names for this version, such as ``"champion"``. An alias of another version moves to this one.
         tags: further tags.
-        description: what the pages show beside a new version.
+        description: text that the pages show for a new version.
 
     Returns:
         The version's number.
 
     Raises:
-        WeightsError: when the file cannot be read or holds anything but a ``state_dict``.
+        WeightsError: when the file cannot be read or is not a ``state_dict``.
         FileNotFoundError: when there is no such bundle.
         RuntimeError: when the store cannot be used or has no such run; the message names the store.
     """
@@ -97,20 +97,20 @@ def fetch_weights(
     path: str | os.PathLike,
     tracking_uri: str | os.PathLike | None = None,
 ) -> Path:
-    """Write a registered version's weights to a file, as they were registered.
+    """Write a registered version's weights to a file, unchanged.
 
     Args:
         model_name: the registered model.
         version: a version's number, or an alias such as ``"champion"``.
-        path: the file to write; missing folders are made, a file that is there is replaced.
-        tracking_uri: the store; ``MLFLOW_TRACKING_URI`` goes first.
+        path: the file to write; missing folders are made, an existing file is replaced.
+        tracking_uri: the store; the environment variable ``MLFLOW_TRACKING_URI`` overrides it.
 
     Returns:
         ``path``, for :func:`noisewise.pipelines.bundle.weights.load_weights` or ``noisewise denoise --model``.
 
     Raises:
-        WeightsError: when the store holds something else than what was registered, or the version is none that
-            :func:`register_weights` made.
+        WeightsError: when the stored file differs from the registered one, or when :func:`register_weights` did not
+            make the version.
         RuntimeError: when the store cannot be used or has no such version; the message names both.
     """
     uri = store_uri(tracking_uri)
@@ -142,11 +142,11 @@ def _read_state_dict(path: str | os.PathLike) -> bytes:
         raise WeightsError(path, f"cannot read the weights: {error.strerror or error}.") from error
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types on damaged files
-        raise WeightsError(path, "is no state_dict that PyTorch reads with weights_only=True.") from error
-    # A checkpoint holds optimisers and settings besides; what others load should hold the weights alone.
+    except Exception as error:  # torch raises many types of errors on damaged files
+        raise WeightsError(path, "is not a state_dict that PyTorch reads with weights_only=True.") from error
+    # A checkpoint also holds optimizers and settings; a registered file should hold the weights only.
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(path, "holds something else than a state_dict; register the model.pt of the training.")
+        raise WeightsError(path, "is not a state_dict; register the model.pt of the training.")
     return content
 
 

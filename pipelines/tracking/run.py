@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One run in an MLflow store, written to in a way that never stops what is being tracked."""
+"""One run in an MLflow store; writing to it never stops the work that is being tracked."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ logger = logging.getLogger(__name__)
 _LARGEST_BATCH = 100  # parameters or tags that MLflow takes in one call
 _LARGEST_METRIC_BATCH = 1000
 _MOST_PENDING = 100_000
-_REST_FACTOR = 20.0  # how much longer than a failed call took the store is left alone
-_ORIGIN_COLUMNS = {"source", "subject"}  # a collection is called like its folder unless the manifest says otherwise
+_REST_FACTOR = 20.0  # the store is left alone for this many times the duration of a failed call
+_ORIGIN_COLUMNS = {"source", "subject"}  # by default a manifest names a collection after its folder
 _FILE_COLUMNS = {"path", "paths", "file", "filename", "file_name", "filepath", "target", "uri", "url"}
 
 
 def store_uri(tracking_uri: str | os.PathLike | None = None) -> str:
-    """The MLflow store that is used.
+    """The URI of the MLflow store to use.
 
     Args:
-        tracking_uri: a URI, or the path of an SQLite file. The environment variable ``MLFLOW_TRACKING_URI`` goes first.
-            When neither is given: ``mlruns.db`` in the working directory.
+        tracking_uri: a URI, or the path of an SQLite file. The environment variable ``MLFLOW_TRACKING_URI`` overrides
+            it. Without either, the store is ``mlruns.db`` in the working directory.
 
     Returns:
         Its URI.
@@ -52,7 +52,7 @@ def store_uri(tracking_uri: str | os.PathLike | None = None) -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or str(tracking_uri or "mlruns.db")
     if "://" in uri or os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
-    # MLflow takes the path as it stands, blanks included, but for the characters that would end it.
+    # MLflow takes the path literally, spaces included; only the characters that would end it are escaped.
     path = Path(uri).expanduser().absolute().as_posix()
     for character, code in (("%", "%25"), ("?", "%3F"), ("#", "%23")):
         path = path.replace(character, code)
@@ -61,7 +61,7 @@ def store_uri(tracking_uri: str | os.PathLike | None = None) -> str:
 
 @contextlib.contextmanager
 def _short_patience() -> Iterator[None]:
-    # MLflow's defaults keep trying for minutes, and training would wait that long at every call.
+    # By default MLflow retries for minutes, and training would wait that long at every call.
     limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
     ours = [name for name in limits if name not in os.environ]
     os.environ.update({name: limits[name] for name in ours})
@@ -74,13 +74,13 @@ def _short_patience() -> Iterator[None]:
 
 @contextlib.contextmanager
 def store_errors(uri: str) -> Iterator[None]:
-    """Turn whatever goes wrong with a store into one error that names it.
+    """Turn any error of a store into one error that names the store.
 
     Args:
-        uri: the store's; a password in it is not shown.
+        uri: the URI of the store; a password in it is not shown.
 
     Raises:
-        RuntimeError: on any error within.
+        RuntimeError: on any error within the context.
     """
     password = urlsplit(uri).password
     try:
@@ -99,20 +99,20 @@ def _masked(text: str, password: str | None) -> str:
 
 
 class TrackedRun(MLFlowHandler):
-    """A run in an MLflow store: opened with errors, written to without.
+    """A run in an MLflow store that raises errors when it is opened, and none when it is written to.
 
-    Opening raises when the store cannot be reached. From then on a call that fails warns once for each kind and
-    returns, metrics are kept and sent again with the next ones, and a store that answers slowly or not at all is left
+    Opening raises an error when the store cannot be reached. After that, a call that fails only warns, once for each
+    kind of call; metrics are kept and sent with the next ones; and a store that answers slowly or not at all is left
     alone for a while, so that it cannot slow down the work that is being tracked.
 
-    Takes store, experiment and client from MONAI's ``MLFlowHandler``; is not attached to an engine itself (see
-    :class:`~noisewise.pipelines.tracking.ExperimentTracker`).
+    Store, experiment and client come from MONAI's ``MLFlowHandler``, but the run is not attached to an engine itself
+    (see :class:`~noisewise.pipelines.tracking.ExperimentTracker`).
 
     Args:
         tracking_uri: see :func:`store_uri`.
-        experiment_name: made when it does not exist.
+        experiment_name: the experiment, which is made if it does not exist.
         run_name: name of a new run; the current time when None.
-        continue_run: id of a run to go on with, if the store has it.
+        continue_run: id of a run to continue, if the store has it.
         parent_run: id of the run that a new one is shown below, if the store has it.
 
     Raises:
@@ -136,7 +136,8 @@ class TrackedRun(MLFlowHandler):
         with self.must_succeed():
             location = self._prepare_sqlite()
             super().__init__(tracking_uri=self.uri, experiment_name=experiment_name, artifact_location=location)
-            # MONAI leaves the environment variable to MLflow, where a call of mlflow.set_tracking_uri goes before it.
+            # MONAI leaves the environment variable to MLflow, where a call of mlflow.set_tracking_uri would override
+            # it.
             self.client = mlflow.MlflowClient(tracking_uri=self.uri)
             self._set_experiment()
             self.cur_run = self._existing_run(continue_run)
@@ -158,21 +159,21 @@ class TrackedRun(MLFlowHandler):
 
     @contextlib.contextmanager
     def must_succeed(self) -> Iterator[None]:
-        """Turn whatever goes wrong within into one error that names the store."""
+        """Turn any error within the context into one error that names the store."""
         with store_errors(self.uri):
             yield
 
     def attempt(self, kind: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-        """Call, and when it fails say so once.
+        """Make a call, and warn once if it fails.
 
         Args:
-            kind: what the call does, for the message; one warning is given for each.
-            call: the call.
-            args: passed on.
-            kwargs: passed on.
+            kind: a description of the call for the warning; each kind warns once.
+            call: the function to call.
+            args: passed to ``call``.
+            kwargs: passed to ``call``.
 
         Returns:
-            Whether it was done.
+            Whether the call succeeded.
         """
         start = time.monotonic()
         if start < self._rest_until:
@@ -182,23 +183,24 @@ class TrackedRun(MLFlowHandler):
                 call(*args, **kwargs)
         except Exception as error:
             now = time.monotonic()
-            # A store that is gone costs a time-out at each call: bound that to some 5 % of the training time.
+            # A store that is gone costs a timeout at each call: keep that to about 5 % of the training time.
             self._rest_until = now + min(_REST_FACTOR * (now - start), 900.0)
             if kind not in self._warned:
                 self._warned.add(kind)
-                text = f"MLflow store {self.uri}: {kind} failed, the run goes on without: {error!r}"
+                text = f"MLflow store {self.uri}: {kind} failed, the run continues without it: {error!r}"
                 logger.warning(_masked(text, self.password))
             return False
         return True
 
     def try_again(self) -> None:
-        """Let the next call reach the store, however the last ones went."""
+        """Let the next call try the store, even if the last ones failed."""
         self._rest_until = 0.0
 
     def log_parameters(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; raises what MLflow raises.
+        """Log parameters; MLflow's errors are raised.
 
-        MLflow's parameters cannot change, so what a continued run has otherwise is stored as a tag ``resumed.NAME``.
+        MLflow's parameters cannot change, so a value that differs in a continued run is stored as the tag
+        ``resumed.NAME``.
 
         Args:
             params: nested or not; see :func:`~noisewise.pipelines.tracking.flatten_parameters`.
@@ -212,7 +214,7 @@ class TrackedRun(MLFlowHandler):
         self.set_tags(changed)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; raises what MLflow raises.
+        """Set tags; MLflow's errors are raised.
 
         Args:
             tags: text by name.
@@ -222,12 +224,12 @@ class TrackedRun(MLFlowHandler):
             self.client.log_batch(self.run_id, tags=entries[start : start + _LARGEST_BATCH])
 
     def set_version(self, version: Mapping[str, Any]) -> None:
-        """Say which code made the run, as tags ``version.NAME``; raises what MLflow raises.
+        """Record the code version of the run, as tags ``version.NAME``; MLflow's errors are raised.
 
-        Not as parameters: those are written over every image in MLflow's charts, so there must be few.
+        They are not parameters, since MLflow's charts write all parameters over every image.
 
         Args:
-            version: as :func:`~noisewise.pipelines.tracking.code_version` gives.
+            version: from :func:`~noisewise.pipelines.tracking.code_version`.
         """
         tags = {f"version.{name}": value for name, value in version.items() if value is not None}
         tags |= {"mlflow.source.name": "noisewise", "mlflow.source.type": "LOCAL"}
@@ -236,15 +238,15 @@ class TrackedRun(MLFlowHandler):
         self.set_tags(tags)
 
     def log_data_digest(self, digest: str, counts: Mapping[str, int], context: str) -> None:
-        """Log which data was used, as parameters and as MLflow's data set input; raises what MLflow raises.
+        """Record the data of the run, as parameters and as MLflow's data set input; MLflow's errors are raised.
 
         Args:
-            digest: checksum of the data; nothing that names a file.
+            digest: checksum of the data, which must not name a file.
             counts: number of images of each split.
-            context: what the data was used for, such as ``"training"``.
+            context: the use of the data, such as ``"training"``.
         """
         counts = {name: int(count) for name, count in counts.items()}
-        # A long word widens the charts of images, where parameters stand over the picture, until it is out of sight.
+        # MLflow's image charts write parameters over the picture, and a long word would push the picture out of sight.
         self.log_parameters({"data": {"digest": digest[:16], **counts}})
         self.set_tags({"data.digest": digest})
         if self.continued:
@@ -259,7 +261,7 @@ class TrackedRun(MLFlowHandler):
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
 
     def log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers; never raises. What cannot be sent now is sent with the next call.
+        """Log numbers; never raises. Numbers that cannot be sent now are sent with the next call.
 
         Args:
             values: numbers by name.
@@ -277,13 +279,13 @@ class TrackedRun(MLFlowHandler):
             del self._pending[: len(batch)]
 
     def log_file(self, path: str | os.PathLike, folder: str) -> None:
-        """Store a file; never raises. A table that names files is not stored, with a warning.
+        """Store a file; never raises. A table that names files is not stored, and a warning says so.
 
         A CSV is stored without its columns ``source`` and ``subject``.
 
         Args:
             path: the file.
-            folder: folder among the run's artifacts.
+            folder: a folder among the run's artifacts.
         """
         path = Path(path)
         if path.suffix.lower() in (".csv", ".md", ".txt", ".tsv") and _table_names_files(path):
@@ -297,10 +299,10 @@ class TrackedRun(MLFlowHandler):
             self.attempt(kind, self.client.log_artifact, self.run_id, str(path), folder)
 
     def log_config(self, path: str | os.PathLike) -> None:
-        """Store a config file under ``config/``; raises what MLflow raises.
+        """Store a config file under ``config/``; MLflow's errors are raised.
 
-        Paths in it are left out, see :func:`~noisewise.pipelines.tracking.configs.config_text`. What is neither YAML
-        nor JSON is not stored, with a warning.
+        Paths in it are left out, see :func:`~noisewise.pipelines.tracking.configs.config_text`. A file that is neither
+        YAML nor JSON is not stored, and a warning says so.
 
         Args:
             path: the file.
@@ -314,14 +316,14 @@ class TrackedRun(MLFlowHandler):
         self.client.log_text(self.run_id, text, f"config/{path.name}")
 
     def log_table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
-        """Store a table so that MLflow's table view compares it between runs; raises what MLflow raises.
+        """Store a table so that MLflow's table view compares it between runs; MLflow's errors are raised.
 
         Args:
             rows: values by column.
-            path: where among the artifacts; ``.json``. A table that is there already is replaced.
+            path: the ``.json`` file among the artifacts; an existing one is replaced.
         """
         columns = list(rows[0])
-        # client.log_table would append to the table of the run that is continued.
+        # client.log_table would append to the existing table of a continued run.
         self.client.log_dict(self.run_id, {"columns": columns, "data": [[r[c] for c in columns] for r in rows]}, path)
         tables = json.loads(self.client.get_run(self.run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
         entry = {"path": path, "type": "table"}
@@ -329,7 +331,7 @@ class TrackedRun(MLFlowHandler):
             self.set_tags({"mlflow.loggedArtifacts": json.dumps([*tables, entry])})
 
     def last_steps(self) -> dict[str, int]:
-        """The last step at which each metric of the run was logged; raises what MLflow raises."""
+        """The last step at which each metric of the run was logged; MLflow's errors are raised."""
         names = self.client.get_run(self.run_id).data.metrics
         return {name: max(m.step for m in self.client.get_metric_history(self.run_id, name)) for name in names}
 
@@ -346,13 +348,13 @@ class TrackedRun(MLFlowHandler):
         self.cur_run = None
 
     def _prepare_sqlite(self) -> str | None:
-        # Artifacts lie beside the database, wherever the run was started from.
+        # Artifacts are stored next to the database, whatever the working directory.
         prefix = "sqlite:///"
         if not self.uri.startswith(prefix):
             return None
         path = Path(unquote(self.uri[len(prefix) :])).absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # MLflow would try again for minutes to open what is no database or cannot be written.
+        # MLflow would retry for minutes to open a file that is not a database or cannot be written.
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
@@ -374,20 +376,20 @@ class TrackedRun(MLFlowHandler):
 
 
 def _table_names_files(path: Path) -> bool:
-    neighbours = {file.name for file in path.parent.iterdir()}
+    neighbors = {file.name for file in path.parent.iterdir()}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             if path.suffix.lower() == ".csv":
                 rows = list(csv.reader(file))
                 columns = {cell.strip().lower() for cell in rows[0]} if rows else set()
-                return bool(columns & _FILE_COLUMNS) or any(_is_file_name(c, neighbours) for r in rows for c in r)
-            return any(_is_file_name(word, neighbours) for word in re.split(r"[\s|()\[\]<>\"'`]+", file.read()))
+                return bool(columns & _FILE_COLUMNS) or any(_is_file_name(c, neighbors) for r in rows for c in r)
+            return any(_is_file_name(word, neighbors) for word in re.split(r"[\s|()\[\]<>\"'`]+", file.read()))
     except (OSError, UnicodeDecodeError, csv.Error):
         return True
 
 
 def _without_origin(path: Path) -> str | None:
-    """The table without the columns that say whose images these are; None when it has no such column."""
+    """The table without the columns that tell where images come from; None when it has no such column."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     header = rows[0] if rows else []
@@ -399,7 +401,7 @@ def _without_origin(path: Path) -> str | None:
     return text.getvalue()
 
 
-def _is_file_name(cell: str, neighbours: set[str]) -> bool:
-    # Tables hold units such as "dB/px" and pictures that lie beside them.
+def _is_file_name(cell: str, neighbors: set[str]) -> bool:
+    # Tables may contain units such as "dB/px" and the names of pictures in the same folder.
     is_unit = cell.count("/") == 1 and "." not in cell and not cell.startswith(("/", "~"))
-    return cell not in neighbours and not is_unit and names_a_file(cell)
+    return cell not in neighbors and not is_unit and names_a_file(cell)

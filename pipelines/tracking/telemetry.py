@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's own usage reports, which are off here unless asked for."""
+"""MLflow's own usage reports, which are off unless the user turns them on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["disable_usage_reports"]
 
 
 def disable_usage_reports() -> None:
-    """Turn MLflow's usage reports to its makers off, unless ``MLFLOW_DISABLE_TELEMETRY`` says otherwise.
+    """Turn off the usage reports that MLflow sends to its makers, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
-    They hold no images, but a clinic's machine is not expected to talk to anybody. MLflow looks at the variable when it
-    is imported, and MONAI imports it before this package, so its client is set up anew.
+    They contain no images, but a hospital's computer should not contact third parties. MLflow reads the variable when
+    it is imported, and MONAI imports MLflow before this package, so its client is set up again.
     """
     if "MLFLOW_DISABLE_TELEMETRY" in os.environ:
         return

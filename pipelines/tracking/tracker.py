@@ -29,40 +29,41 @@ RUN_ID_FILE = "mlflow_run_id.txt"
 
 
 class ExperimentTracker:
-    """Makes an MLflow run of a training: list it among the trainer's handlers.
+    """Handler that makes an MLflow run of a training; list it among the trainer's handlers.
 
-    The run holds parameters, versions of the code and digest of the data; the config files under ``config/``; losses
-    and learning rates (``train/nen_loss``, ``train/rn_loss``, ``train/lr``) as means over an interval; the validation's
-    metrics (``val/psnr``, ...) and panels of images (``val/panel_0``, ...), all with the trainer's iteration as step;
-    at the end the table of final metrics and what lies in ``output_dir``: weights under ``weights/``, tables and
-    pictures under ``results/``. Its status is FINISHED, or FAILED after an exception and KILLED after Ctrl-C. The run's
-    id is kept in ``output_dir``; a run that was killed is continued when training resumes.
+    The run holds the parameters, the code version and the digest of the data; the config files under ``config/``;
+    losses and learning rates (``train/nen_loss``, ``train/rn_loss``, ``train/lr``) as means over an interval; the
+    validation's metrics (``val/psnr``, ...) and panels of images (``val/panel_0``, ...), all with the trainer's
+    iteration as step; at the end the table of final metrics and the files of ``output_dir``: weights under
+    ``weights/``, tables and pictures under ``results/``. Its status is FINISHED, FAILED after an exception, or KILLED
+    after Ctrl-C. The run's id is kept in ``output_dir``, so that a killed run is continued when training resumes.
 
-    The store is reached when the engine starts, or an error names it; whatever fails later warns and lets training go
-    on (see :class:`~noisewise.pipelines.tracking.TrackedRun`). In multi-process training the first process tracks.
+    A store that cannot be reached when the engine starts is an error, which names it. Later failures cause a warning,
+    and training continues (see :class:`~noisewise.pipelines.tracking.TrackedRun`). In multi-process training the first
+    process does the tracking.
 
-    No path and no file name is logged, nor anything else that came with an image besides its pixels in the panels.
+    Paths and file names are not logged, nor is any other information about an image except its pixels in the panels.
 
-    MONAI's ``StatsHandler`` re-raises exceptions before handlers behind it hear of them: list it after this one.
+    MONAI's ``StatsHandler`` re-raises exceptions before the handlers after it are called: list it after this one.
 
     Args:
-        output_dir: where the training writes.
-        evaluator: its metrics and images are logged while the trainer runs; validation images and predictions are
-            expected on the 0..255 scale.
-        tracking_uri: a URI or the path of an SQLite file; ``MLFLOW_TRACKING_URI`` goes first. ``mlruns.db`` in the
-            working directory when None.
-        experiment_name: runs to be compared share an experiment.
+        output_dir: the training's output folder.
+        evaluator: the evaluator whose metrics and images are logged while the trainer runs; its images and
+            predictions must be on the 0..255 scale.
+        tracking_uri: a URI or the path of an SQLite file; the environment variable ``MLFLOW_TRACKING_URI`` overrides
+            it. ``mlruns.db`` in the working directory when None.
+        experiment_name: the experiment; runs can be compared within one.
         run_name: the current time when None.
-        params: what to compare runs by; nested parameters get dotted names.
-        config_files: stored under ``config/``; paths in files that are not a bundle's are left out.
-        seed: of the training.
+        params: the settings to compare runs by; nested parameters get dotted names.
+        config_files: config files to store under ``config/``; paths in them are left out.
+        seed: the training's seed.
         manifest_digest: checksum of the data (``Manifest.digest()``).
         manifest_counts: number of images of each split.
-        artifacts: patterns of files in ``output_dir`` that are stored at the end. Tables that name files are not.
-        panels: how many validation images are drawn; 0 keeps all pixels out of the store.
-        panel_interval: draw every so many validations; the last epoch's is always drawn.
+        artifacts: patterns of files in ``output_dir`` to store at the end. Tables that name files are not stored.
+        panels: number of validation images that are drawn; 0 keeps all pixels out of the store.
+        panel_interval: number of validations between two drawn ones; the last epoch's is always drawn.
         panel_size: largest width and height of a tile.
-        loss_interval: log losses every so many iterations.
+        loss_interval: number of iterations between two logged losses.
         resume: continue the run whose id is in ``output_dir``, if there is one and the store has it.
 
     Raises:
@@ -139,7 +140,7 @@ class ExperimentTracker:
             self.evaluator.add_event_handler(Events.COMPLETED, self.validation_completed)
 
     def start(self, engine: Engine) -> None:
-        """Open the run and log what is known beforehand."""
+        """Open the run and log parameters, data, code version and config files."""
         self._trainer = engine
         self._loss_sums, self._loss_count, self._validations = {}, 0, 0
         if not is_main_process():
@@ -150,7 +151,7 @@ class ExperimentTracker:
         try:
             with run.must_succeed():
                 self._describe(run, engine)
-            # A continued run repeats the steps since its last checkpoint, which the store has already.
+            # A continued run repeats the steps since its last checkpoint, which are already in the store.
             self._logged_until = run.last_steps() if run.continued else {}
         except BaseException:
             run.finish("FAILED")
@@ -160,14 +161,14 @@ class ExperimentTracker:
         self.run = run
 
     def iteration_completed(self, engine: Engine) -> None:
-        """Add up the losses, and log their means when an interval is over."""
+        """Add up the losses, and log their means at the end of an interval."""
         if self.run is None:
             return
         output = engine.state.output
         names = {"nen_loss": "train/nen_loss", "loss": "train/rn_loss" if "nen_loss" in output else "train/loss"}
         for key, name in names.items():
             if key in output:
-                # Kept on the device: reading the number at each iteration would wait for it.
+                # The sum stays on the device: reading it at each iteration would make the host wait.
                 loss = torch.as_tensor(output[key]).detach().float().mean()
                 self._loss_sums[name] = self._loss_sums[name] + loss if name in self._loss_sums else loss
         self._loss_count += 1
@@ -199,7 +200,7 @@ class ExperimentTracker:
         # Pictures before numbers: a step with numbers is complete when the run is continued.
         if any(self._logged_until.get(name, -1) < step for name in metrics):
             if not self._logged_until and self._validations == 0:
-                # MLflow's pages open a series of images at step 0 and show nothing if there is none.
+                # MLflow's pages open a series of images at step 0, and show nothing if that is missing.
                 self._log_panels(self._inputs, 0)
             self._log_panels(self._drawn, step)
         if self._drawn:
@@ -225,17 +226,17 @@ class ExperimentTracker:
         self._finish("FINISHED")
 
     def terminated(self, engine: Engine) -> None:
-        """End the run of an engine that was told to stop and not to complete.
+        """End the run of an engine that was told to stop without completing.
 
-        ``engine.terminate`` given as a handler does just that: it takes the engine for ``skip_completed``.
+        ``engine.terminate`` as a handler does that: it takes the engine for its argument ``skip_completed``.
         """
         if engine.should_terminate == "skip_completed":
             self.completed(engine)
 
     def exception_raised(self, engine: Engine, exception: BaseException) -> None:
-        """Say so in the store, and raise the exception again, as Ignite leaves it to its handlers."""
+        """Record the exception in the store, and raise it again, which Ignite leaves to the handlers."""
         if self.run is not None:
-            # The kind alone: messages name files.
+            # Only the type: messages name files.
             self.run.attempt("setting a tag", self.run.set_tags, {"exception": type(exception).__name__})
             self._finish("KILLED" if isinstance(exception, KeyboardInterrupt) else "FAILED")
         raise exception

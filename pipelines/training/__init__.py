@@ -1,11 +1,11 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training engine and handlers; the bundles' configs put them together."""
+"""Training engines and handlers, which the bundles' configs combine."""
 
 from .checkpoint import BestWeights, TrainingCheckpoint, save_atomically
 from .evaluator import DenoisingEvaluator
 from .handlers import EpochSeeding, ResumableEarlyStop, TrainingProgress, ValidationHistory, WeightAverage
-from .losses import ImageCrossEntropy
+from .losses import ImageCrossEntropy, PSNRLoss
 from .sampler import training_sampler
 from .schedule import learning_rate_schedule
 from .trainer import SingleStageTrainer, TwoStageTrainer, prepare_denoising_batch
@@ -15,6 +15,7 @@ __all__ = [
     "DenoisingEvaluator",
     "EpochSeeding",
     "ImageCrossEntropy",
+    "PSNRLoss",
     "ResumableEarlyStop",
     "SingleStageTrainer",
     "TrainingCheckpoint",

@@ -27,25 +27,25 @@ def save_atomically(state: Any, path: str | os.PathLike) -> None:
     """``torch.save``, but a kill at any moment leaves the old file or the whole new one.
 
     Args:
-        state: what to save.
-        path: where; missing folders are made.
+        state: the object to save.
+        path: the file to write; missing folders are made.
     """
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
 
 
 class TrainingCheckpoint:
-    """Saves all that training needs to go on, at the end of epochs, and goes on from it.
+    """Saves all that is needed to resume training, at the end of epochs, and resumes from it.
 
-    MONAI's ``CheckpointSaver`` writes in place, so a kill in mid-write leaves nothing to resume from, and the best
-    validation result so far is not part of its file; hence this one. List it **last** among the trainer's handlers,
-    so that the validation of the epoch is in the checkpoint.
+    MONAI's ``CheckpointSaver`` writes in place, so a kill during a write leaves nothing to resume from, and its file
+    lacks the best validation result so far. List this handler **last** among the trainer's, so that the checkpoint
+    includes the validation of the epoch.
 
     Args:
         path: the checkpoint file. One file, replaced atomically.
-        objects: what to save and restore, by name; each has ``state_dict`` and ``load_state_dict``.
-        evaluator: the evaluator whose best metric is kept, or None.
-        interval: save every so many epochs; the last epoch is always saved.
+        objects: the objects to save and restore, by name; each has ``state_dict`` and ``load_state_dict``.
+        evaluator: the evaluator whose best metric is saved, or None.
+        interval: number of epochs between two saves; the last epoch is always saved.
         resume: restore from ``path`` before the first iteration when it exists. False refuses to start over an
             existing checkpoint, so that no training is lost by accident.
 
@@ -81,7 +81,7 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def save(self, engine: Engine) -> None:
-        """Write the checkpoint, if this epoch's turn has come."""
+        """Write the checkpoint, if one is due at this epoch."""
         epoch, last = engine.state.epoch, engine.state.max_epochs
         if not is_main_process() or (epoch % self.interval and epoch != last and not engine.should_terminate):
             return
@@ -105,10 +105,10 @@ class TrainingCheckpoint:
             state = torch.load(self.path, map_location=engine.state.device, weights_only=True)
             progress = state["progress"]
         except Exception as error:
-            raise ValueError(f"{self.path}: is no readable training checkpoint ({error}).") from error
+            raise ValueError(f"{self.path}: cannot be read as a training checkpoint ({error}).") from error
         if progress["epoch_length"] != engine.state.epoch_length:
             raise ValueError(
-                f"{self.path}: was made with {progress['epoch_length']} iterations an epoch, "
+                f"{self.path}: was made with {progress['epoch_length']} iterations per epoch, "
                 f"this run has {engine.state.epoch_length}; resume with the same data and batch size."
             )
         missing = sorted(set(self.objects) - set(state))
@@ -133,12 +133,12 @@ class TrainingCheckpoint:
 class BestWeights:
     """Writes a network's weights whenever the evaluator has found its best metric so far.
 
-    Stateless beyond the evaluator's own best metric, which :class:`TrainingCheckpoint` keeps: a resumed run never
-    replaces the best weights by worse ones.
+    It has no state of its own: the evaluator holds the best metric, which :class:`TrainingCheckpoint` saves, so a
+    resumed run never replaces the best weights with worse ones.
 
     Args:
         path: the weights file, a plain ``state_dict``. Replaced atomically.
-        network: whose weights; usually the averaged network.
+        network: the network to save; usually the averaged one.
     """
 
     def __init__(self, path: str | os.PathLike, network: Module) -> None:
@@ -146,7 +146,7 @@ class BestWeights:
         self.network = network
 
     def attach(self, engine: Engine) -> None:
-        """Watch ``engine``, an evaluator with a key metric."""
+        """Follow ``engine``, an evaluator with a key metric."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save_if_best)
 
     def save_if_best(self, engine: Engine) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of a denoiser, with both stages' results where the network has two."""
+"""Validation of a denoiser, with the results of both stages if the network has two."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["DenoisingEvaluator"]
 
 
 class DenoisingEvaluator(SupervisedEvaluator):
-    """``monai.engines.SupervisedEvaluator`` that keeps the noise estimate as well.
+    """``monai.engines.SupervisedEvaluator`` that also keeps the noise estimate.
 
     When the network has a method ``stages`` (as :class:`~noisewise.networks.TwoStageDenoiser` has), the output holds
-    ``pred`` (denoised), ``noise_estimate`` (signed) and ``nen_pred``: what the first stage alone would give, noisy
-    minus estimate. Any other network gives ``pred`` alone. Arguments as in the parent class; the inferer must pass
+    ``pred`` (denoised), ``noise_estimate`` (signed) and ``nen_pred``: the result of the first stage alone, noisy minus
+    estimate. For any other network it holds ``pred`` only. Arguments as in the parent class; the inferer must pass
     tuples through, as :class:`~noisewise.pipelines.bundle.inferer.DenoisingInferer` does.
     """
 

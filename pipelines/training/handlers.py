@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Handlers of a training run: seeds, averaged weights, early stopping, progress and the record of validations."""
+"""Handlers of a training run: seeds, averaged weights, early stopping, progress and the history of validations."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ NEVER = sys.maxsize  # a patience that no run exhausts
 class EpochSeeding:
     """Seeds PyTorch, NumPy, Python and the dataset's transforms at the start of every epoch from (seed, epoch, rank).
 
-    What is drawn in an epoch (order, crops, noise) then depends on nothing that went before it, neither on validation
-    nor on a restart: a run resumed at an epoch's end repeats the unbroken one to the bit. DataLoader workers draw
-    their seeds from PyTorch's, so they follow. List it before the other handlers of the trainer.
+    The draws of an epoch (order, crops, noise) then depend on nothing before it, neither on validation nor on a
+    restart: a run that resumes at the end of an epoch equals an uninterrupted one to the bit. DataLoader workers draw
+    their seeds from PyTorch's, so they follow. List it before the trainer's other handlers.
 
     Args:
-        seed: base seed; None draws one, which a checkpoint then keeps.
+        seed: base seed; None draws one, which checkpoints keep.
         dataset: the training dataset; its random transforms are seeded when the loader has no worker processes.
     """
 
@@ -51,7 +51,7 @@ class EpochSeeding:
         engine.add_event_handler(Events.EPOCH_STARTED, self.seed_epoch)
 
     def seed_epoch(self, engine: Engine) -> None:
-        """Seed everything for the epoch that starts now."""
+        """Seed everything for the epoch that is starting."""
         seed = derive_seed("epoch", self.seed, engine.state.epoch, process_rank())
         random.seed(seed)
         np.random.seed(seed)
@@ -64,19 +64,19 @@ class EpochSeeding:
         return {"seed": torch.tensor(self.seed, dtype=torch.int64)}
 
     def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
-        """Go on with the base seed of :meth:`state_dict`."""
+        """Continue with the base seed of :meth:`state_dict`."""
         self.seed = int(state_dict["seed"])
 
 
 class WeightAverage:
     """Keeps an exponential moving average of a network's weights, updated after every iteration.
 
-    The decay warms up as ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the random start is soon
-    forgotten. Built on ``torch.optim.swa_utils.AveragedModel``, whose count of updates is part of its state: unlike
-    Ignite's ``EMAHandler`` with a warm-up it goes on exactly where a checkpoint left it.
+    The decay warms up as ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the random initial weights are
+    soon forgotten. Built on ``torch.optim.swa_utils.AveragedModel``, whose count of updates is part of its state:
+    unlike Ignite's ``EMAHandler`` with a warm-up, it resumes exactly where a checkpoint left off.
 
-    Buffers are copied, not averaged: batch normalisation's running statistics, themselves averages over some ten
-    iterations, are the network's latest ones.
+    Buffers are copied, not averaged: the running statistics of batch normalization are averages over about ten
+    iterations themselves.
 
     Args:
         network: the network being trained.
@@ -95,7 +95,7 @@ class WeightAverage:
 
     @property
     def network(self) -> Module:
-        """The network with averaged weights: what is validated and shipped."""
+        """The network with averaged weights, which is validated and shipped."""
         return self.averaged.module
 
     def attach(self, engine: Engine) -> None:
@@ -107,7 +107,7 @@ class WeightAverage:
         return self.averaged.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`."""
         self.averaged.load_state_dict(state_dict)
 
     @torch.no_grad()
@@ -147,17 +147,17 @@ class ResumableEarlyStop(EarlyStopHandler):
         return {} if self._handler is None else dict(self._handler.state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from :meth:`state_dict`; the trainer must have been set."""
+        """Continue from :meth:`state_dict`; the trainer must have been set."""
         if state_dict and self._handler is not None:
             self._handler.load_state_dict(state_dict)
 
 
 class TrainingProgress:
-    """Shows iterations done, time left, the loss (of two stages both) and the last validation's PSNR.
+    """Shows the iterations done, the time left, the loss (both losses of two stages) and the last validation's PSNR.
 
     Args:
         evaluator: the evaluator whose key metric is shown, or None.
-        refresh_seconds: least time between two updates of the bar; long where the output is a file.
+        refresh_seconds: shortest time between two updates of the bar; by default 0.5 in a terminal and 30 elsewhere.
         enabled: False shows nothing (other ranks).
     """
 
@@ -191,7 +191,7 @@ class TrainingProgress:
     def _advance(self, engine: Engine) -> None:
         if self.bar is None:
             return
-        # Reading a loss waits for the device: only when the bar is drawn.
+        # Reading a loss makes the host wait for the device, so it is read only now and then.
         if engine.state.iteration % 20 == 0 or engine.state.iteration == 1:
             output = engine.state.output
             names = {"nen_loss": "L_E", "loss": "L_R"} if "nen_loss" in output else {"loss": "loss"}
@@ -210,11 +210,11 @@ class TrainingProgress:
 
 
 class ValidationHistory:
-    """Appends an engine's metrics to a JSON-lines file after each of its runs: learning curves without a server.
+    """Appends an engine's metrics to a JSON Lines file after each of its runs: learning curves without a server.
 
     Args:
-        path: the file; a resumed run appends to it, so the last line of an epoch counts.
-        trainer: the trainer whose iteration is noted as ``step``; set later by :meth:`set_trainer` in configs.
+        path: the file. A resumed run appends to it, so the last line of each epoch is the valid one.
+        trainer: the trainer whose iteration is written as ``step``; configs set it later by :meth:`set_trainer`.
         enabled: False writes nothing (other ranks).
     """
 
@@ -224,7 +224,7 @@ class ValidationHistory:
         self.enabled = enabled
 
     def set_trainer(self, trainer: Engine) -> None:
-        """Say whose iterations are counted."""
+        """Set the trainer whose iterations are counted."""
         self.trainer = trainer
 
     def attach(self, engine: Engine) -> None:

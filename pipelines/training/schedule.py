@@ -18,7 +18,7 @@ def learning_rate_schedule(
     """Build a schedule that is stepped after every iteration.
 
     Args:
-        optimizer: whose learning rate is scheduled.
+        optimizer: the optimizer whose learning rate is scheduled.
         kind: ``"constant"`` (the paper's) or ``"cosine"``, down to 0 at the last iteration.
         total_steps: iterations of the whole run.
         warmup_steps: iterations over which the rate rises linearly to its full value.
@@ -27,7 +27,7 @@ def learning_rate_schedule(
         A PyTorch scheduler.
 
     Raises:
-        ValueError: when ``kind`` is unknown or the warm-up is no shorter than the run.
+        ValueError: when ``kind`` is unknown or the warm-up is not shorter than the run.
     """
     if not 0 <= warmup_steps < max(total_steps, 1):
         raise ValueError(f"warmup_steps must lie between 0 and the run's {total_steps} steps, got {warmup_steps}.")

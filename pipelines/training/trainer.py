@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training as a MONAI engine: of the two stages with separate objectives, or of one network with one."""
+"""Training as a MONAI engine: two stages with separate objectives, or one network with one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def prepare_denoising_batch(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Take noisy image, clean image and residual from a batch.
 
-    A batch without ``"residual"`` (noisy / clean pairs of the user's own) gets it as the difference.
+    Where a batch has no ``"residual"`` (the user's own noisy / clean pairs), it is computed as the difference.
 
     Args:
-        batch: a dictionary with ``"image"`` and ``"label"``, each ``(B, C, H, W)``, and perhaps ``"residual"``.
-        device: where they go.
+        batch: a dictionary with ``"image"`` and ``"label"``, each ``(B, C, H, W)``, and optionally ``"residual"``.
+        device: the device to move them to.
         non_blocking: copy without blocking the host.
         kwargs: passed to ``Tensor.to``.
 
@@ -57,14 +57,14 @@ class TwoStageTrainer(DenoisingOptimization, Trainer):
         2. the RN reconstructs from the noisy image and the *detached* estimate and takes a step on
            ``rn_loss_function(RN(I_N, N_E), I_C)`` (eq. 12 and 13).
 
-    No gradient flows from the second stage to the first one. Made in the image of ``monai.engines.GanTrainer``, and
-    takes the same handlers. ``engine.state.output`` holds ``image``, ``label``, ``residual``, ``pred`` (denoised),
+    No gradient flows from the second stage to the first. The class is modeled on ``monai.engines.GanTrainer`` and takes
+    the same handlers. ``engine.state.output`` holds ``image``, ``label``, ``residual``, ``pred`` (denoised),
     ``noise_estimate``, ``loss`` (of the RN) and ``nen_loss``.
 
     Args:
-        device: where to train.
-        max_epochs: how many epochs in all.
-        train_data_loader: gives dictionaries with ``image`` (noisy), ``label`` (clean) and ``residual``.
+        device: the device to train on.
+        max_epochs: total number of epochs.
+        train_data_loader: yields dictionaries with ``image`` (noisy), ``label`` (clean) and ``residual``.
         nen: the noise estimation network.
         nen_optimizer: its optimizer.
         rn: the reconstruction network, called with the noisy image and the noise estimate.
@@ -75,8 +75,8 @@ class TwoStageTrainer(DenoisingOptimization, Trainer):
         inferer: calls the networks; ``monai.inferers.SimpleInferer`` when None.
         gradient_clip: clip each network's gradient norm to this; None does not clip, as in the paper.
         channels_last: train in ``torch.channels_last``: the same result, several times faster on CPUs.
-        amp_dtype: ``"bfloat16"`` autocasts both networks on ``device``, CPU included (MONAI's own ``amp`` switch
-            works on CUDA alone); None trains in float32.
+        amp_dtype: ``"bfloat16"`` autocasts both networks on ``device``, CPUs included (MONAI's own ``amp`` option
+            needs CUDA); None trains in float32.
         non_blocking: copy batches without blocking the host.
         prepare_batch: takes ``(image, label, residual)`` from a batch.
         key_train_metric: as in ``monai.engines.Trainer``.
@@ -85,8 +85,8 @@ class TwoStageTrainer(DenoisingOptimization, Trainer):
 
     Raises:
         ValueError: when ``amp_dtype`` is unknown or ``gradient_clip`` is not positive.
-        RuntimeError: in a run, when a loss is not finite; the message says at which iteration (on GPUs every
-            50th iteration is looked at).
+        RuntimeError: in a run, when a loss is not finite; the message names the iteration (on GPUs only every
+            50th iteration is checked).
     """
 
     def __init__(
@@ -146,27 +146,26 @@ class TwoStageTrainer(DenoisingOptimization, Trainer):
 
 
 class SingleStageTrainer(DenoisingOptimization, SupervisedTrainer):
-    """``monai.engines.SupervisedTrainer`` for denoisers: what
-    :class:`~noisewise.pipelines.training.TwoStageTrainer` does for two stages, for one network.
+    """Trains one network; the counterpart of :class:`~noisewise.pipelines.training.TwoStageTrainer` for one stage.
 
-    The network maps noisy images to denoised ones, and the loss compares these with the clean images; of a network
-    that subtracts the noise it predicts, a mean absolute or squared error of the image *is* that of the noise. The
-    loss is computed in float32, also under autocast. ``engine.state.output`` holds ``image``, ``label``, ``residual``,
-    ``pred`` and ``loss``.
+    A ``monai.engines.SupervisedTrainer``. The network maps noisy images to denoised ones, and the loss compares these
+    with the clean images. For a network that subtracts the noise it predicts, the mean absolute or squared error of the
+    image *is* that of the noise. The loss is computed in float32, also under autocast. ``engine.state.output`` holds
+    ``image``, ``label``, ``residual``, ``pred`` and ``loss``.
 
     Args:
-        device: where to train.
-        max_epochs: how many epochs in all.
-        train_data_loader: gives dictionaries with ``image`` (noisy) and ``label`` (clean).
+        device: the device to train on.
+        max_epochs: total number of epochs.
+        train_data_loader: yields dictionaries with ``image`` (noisy) and ``label`` (clean).
         network: the denoiser.
         optimizer: its optimizer.
-        loss_function: of denoised and clean images.
+        loss_function: compares denoised and clean images.
         epoch_length: this argument and those after it are as in :class:`TwoStageTrainer`.
 
     Raises:
         ValueError: when ``amp_dtype`` is unknown or ``gradient_clip`` is not positive.
-        RuntimeError: in a run, when the loss is not finite; the message says at which iteration (on GPUs every
-            50th iteration is looked at).
+        RuntimeError: in a run, when the loss is not finite; the message names the iteration (on GPUs only every
+            50th iteration is checked).
     """
 
     def __init__(

@@ -27,13 +27,13 @@ CHECKS = Path(__file__).with_name("check_copy.py")
 def zoo(
     bundle: Annotated[list[str] | None, typer.Argument(help="Names of bundles; all when none is given.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of the copies.")] = Path("build/zoo"),
-    environment: Annotated[Path, typer.Option(help="Environment of the checks, made when needed.")] = Path(".venv-zoo"),
+    environment: Annotated[Path, typer.Option(help="Environment of the checks; made if missing.")] = Path(".venv-zoo"),
     constraints: Annotated[Path | None, typer.Option(help="pip constraints of the environment.")] = None,
-    schema: Annotated[Path | None, typer.Option(help="MONAI's schema of the metadata; fetched when not given.")] = None,
-    limit: Annotated[float, typer.Option(help="MiB; larger files go by their address.", min=0)] = LIMIT / 1024**2,
+    schema: Annotated[Path | None, typer.Option(help="MONAI's schema of the metadata; downloaded by default.")] = None,
+    limit: Annotated[float, typer.Option(help="MiB; larger files are listed by address.", min=0)] = LIMIT / 1024**2,
     check: Annotated[bool, typer.Option(help="Check the copies in the environment.")] = True,
 ) -> None:
-    """Write a copy of each bundle that needs no package of ours, and check it where the package is not."""
+    """Write a copy of each bundle that works without this package, and check it where the package is not installed."""
     try:
         names = bundle or _bundles()
         copies = {name: copy_bundle(name, output, limit=int(limit * 1024**2)) for name in names}
@@ -62,7 +62,7 @@ def _check(
         with TemporaryDirectory() as temporary:
             images = write_sample(Path(temporary) / "images")
             package_results(name, images, Path(temporary) / "expected")
-            # -P: the folder of the script, which lies within the package, is kept off the path.
+            # -P keeps the folder of the script, which is inside the package, off the path.
             command = [str(python), "-P", str(CHECKS), str(copy), "--images", str(images)]
             command += ["--expected", str(Path(temporary) / "expected")]
             command += ["--unit-tests", str(output / "ci" / "unit_tests")]

@@ -21,38 +21,36 @@ from .references import SCRIPTS, config_references, document_references, rewrite
 
 __all__ = ["LEFT_OUT", "copy_bundle"]
 
-# Overlays of the comparison of methods and of the paper's budget: they work with commands of the package
-# (`noisewise reproduce`, `noisewise manifest preset`). The compared methods, configs/methods, belong to them.
+# Overlays for the comparison of methods and for the paper's budget, which need commands of the package
+# (`noisewise reproduce`, `noisewise manifest preset`). The compared methods in configs/methods are left out, too.
 LEFT_OUT = ("equal_budget.yaml", "paper.yaml", "single_stage.yaml")
-# The zoo's flake8 asks for zip(strict=), for !r and for exceptions that hand all arguments on; this project's style
-# does not.
+# The zoo's flake8 requires zip(strict=), !r and exceptions that pass on all arguments; this project's style does not.
 STYLE = "# flake8: noqa: B042,B905,B907\n"
-LICENCE_LINE = "# SPDX-License-Identifier: Apache-2.0\n"
+LICENSE_LINE = "# SPDX-License-Identifier: Apache-2.0\n"
 NEEDED = ("LICENSE", "configs/metadata.json", "configs/logging.conf", "docs/README.md", "models/model.pt")
-NOT_NEEDED = {"bundles.bundle_path"}  # the copy is where it is
+NOT_NEEDED = {"bundles.bundle_path"}  # the copy's own folder takes its place
 UNIT_TESTS = Path(__file__).with_name("unit_tests")
 
 
 def copy_bundle(name: str, output: str | os.PathLike, torchscript: bool = True, limit: int = LIMIT) -> Path:
-    """Write a copy of a bundle that works without this package, as MONAI's model zoo wants it.
+    """Write a copy of a bundle that works without this package, as MONAI's model zoo requires.
 
-    The modules of the package that the configs need lie in the copy's ``scripts``, and its configs refer to them
-    there.
+    The package's modules that the configs need are copied to ``scripts``, to which the copy's configs refer.
 
     Args:
         name: the bundle's folder name.
-        output: gets ``<name>``, whole or not at all, in place of an earlier one; ``ci/unit_tests/test_<name>.py``,
-            which belongs to the zoo's own ``ci`` folder, where the bundle has one; and ``large_files/<name>``, files
-            above ``limit``, where there are any.
+        output: the folder that gets ``<name>``, complete or not at all, in place of an earlier copy; also
+            ``ci/unit_tests/test_<name>.py`` for the zoo's own ``ci`` folder, if the bundle has such a test, and
+            ``large_files/<name>`` if files are larger than ``limit``.
         torchscript: whether ``models/model.ts`` is exported from the copy.
-        limit: bytes that a file may have; larger ones are listed in ``large_files.yml`` instead.
+        limit: largest size of a file in bytes; larger files are listed in ``large_files.yml`` instead.
 
     Returns:
         The copy's folder.
 
     Raises:
         FileNotFoundError: when there is no such bundle.
-        ZooError: when files are missing, when a config needs what cannot be copied, or when the export fails.
+        ZooError: when files are missing, when a config needs something that cannot be copied, or when the export fails.
     """
     bundle, output = bundle_path(name), Path(output).resolve()
     missing = [file for file in NEEDED if not (bundle / file).is_file()]
@@ -65,7 +63,7 @@ def copy_bundle(name: str, output: str | os.PathLike, torchscript: bool = True, 
         names = _copy_configs(bundle, copy) | _copy_documents(bundle, copy)
         closure = module_closure(names, bundle.parents[1])
         if "bundles" in closure.modules:
-            raise ZooError(f"{name}: its scripts look for the package's own bundles.")
+            raise ZooError(f"{name}: its scripts refer to the package's own bundles.")
         _copy_scripts(closure, bundle.parents[1], copy / SCRIPTS)
         _write_metadata(bundle, copy, closure)
         shutil.copytree(bundle / "models", copy / "models")
@@ -106,7 +104,7 @@ def _copy_scripts(closure: ModuleClosure, root: Path, target: Path) -> None:
             )
         written = target / path.relative_to(root)
         written.parent.mkdir(parents=True, exist_ok=True)
-        text = rewrite_references(text).replace(LICENCE_LINE, LICENCE_LINE + STYLE, 1)
+        text = rewrite_references(text).replace(LICENSE_LINE, LICENSE_LINE + STYLE, 1)
         written.write_text(text, encoding="utf-8")
     for path in closure.data_files:
         shutil.copy(path, target / path.relative_to(root))
@@ -119,7 +117,7 @@ def _write_metadata(bundle: Path, copy: Path, closure: ModuleClosure) -> None:
 
 
 def _copy_documents(bundle: Path, copy: Path) -> set[str]:
-    """Write licence and documents; returns the names of the package that they tell readers to use."""
+    """Write license and documents; returns the names of the package that they mention."""
     references: set[str] = set()
     shutil.copy(bundle / "LICENSE", copy)
     shutil.copytree(bundle / "docs", copy / "docs")
@@ -131,7 +129,7 @@ def _copy_documents(bundle: Path, copy: Path) -> set[str]:
 
 
 def _export(copy: Path) -> None:
-    """``models/model.ts`` from the copy itself: the file carries the configs and the metadata within it."""
+    """Export ``models/model.ts`` from the copy itself, since the file contains the configs and the metadata."""
     inference = next(path for path in sorted((copy / "configs").iterdir()) if path.stem == "inference")
     command = [sys.executable, "-m", "monai.bundle", "ckpt_export", "--net_id", "network_def"]
     command += ["--filepath", "models/model.ts", "--ckpt_file", "models/model.pt"]

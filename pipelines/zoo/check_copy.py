@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of one bundle's copy, run by the interpreter of an environment without the package.
 
-A script of its own: it imports nothing of the package, and fails when it could. It follows the rules that MONAI's model
-zoo publishes with its CI (``ci/verify_bundle.py`` of Project-MONAI/model-zoo), and adds that the results are those of
-the package. The copy is checked on a copy of its own, under ``models/<bundle>`` as in the zoo, and stays as it is.
+This is a separate script: it does not import the package, and fails if the package can be imported. It follows the
+rules that MONAI's model zoo publishes with its CI (``ci/verify_bundle.py`` of Project-MONAI/model-zoo), and also
+requires that results equal the package's. A duplicate of the copy is checked, under ``models/<bundle>`` as in the zoo,
+so that the copy itself does not change.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from PIL import Image
 
 PACKAGE = "noisewise"
 SIZE_LIMIT = 25 * 1024**2  # bytes
-TOLERANCE = 1e-5  # of the range of a result
+TOLERANCE = 1e-5  # relative to the range of a result
 NECESSARY = ("configs/metadata.json", "LICENSE", "models/model.pt", "models/model.ts", "docs/README.md")
 TINY = {
     "batch_size": 1,
@@ -39,7 +40,7 @@ TINY = {
     "warmup_steps": 1,
     "num_workers": 0,
 }
-# What the zoo's own ci/unit_tests/utils.py offers to unit tests, as far as ours use it.
+# The parts of the zoo's own ci/unit_tests/utils.py that our unit tests use.
 ZOO_UTILS = """
 def check_workflow(workflow, check_properties=False):
     workflow.initialize()
@@ -52,11 +53,11 @@ def check_workflow(workflow, check_properties=False):
 
 
 class Failure(Exception):
-    """A check that the copy does not pass."""
+    """A failed check."""
 
 
 class Checks:
-    """All checks of one copy; each is a method that raises :class:`Failure` or whatever MONAI raises."""
+    """All checks of one copy; each is a method that raises :class:`Failure` or one of MONAI's errors."""
 
     def __init__(self, options: argparse.Namespace, root: Path) -> None:
         self.options, self.root = options, root
@@ -64,7 +65,7 @@ class Checks:
         self.bundle = root / "models" / self.name
         shutil.copytree(options.bundle, self.bundle)
         self.given = {path.relative_to(self.bundle) for path in self.bundle.rglob("*") if path.is_file()}
-        if options.large_files.is_dir():  # in the zoo they are fetched
+        if options.large_files.is_dir():  # in the zoo they are downloaded
             shutil.copytree(options.large_files, self.bundle, dirs_exist_ok=True)
         self.configs = {path.stem: path for path in (self.bundle / "configs").iterdir() if path.suffix != ".conf"}
         self.metadata = json.loads(self.configs["metadata"].read_text(encoding="utf-8"))
@@ -104,7 +105,7 @@ class Checks:
         large = [str(path) for path in self.given if (self.options.bundle / path).stat().st_size > SIZE_LIMIT]
         _require(not large, f"above 25 MB: {large}")
         odd = [str(path) for path in self.given if path.suffix == ".pyc" or path.name.startswith(".")]
-        _require(not odd, f"does not belong into a bundle: {odd}")
+        _require(not odd, f"does not belong in a bundle: {odd}")
         _require(PACKAGE not in self.metadata["required_packages_version"], f"the metadata asks for {PACKAGE}")
 
     def version(self) -> None:
@@ -174,11 +175,11 @@ class Checks:
         return {"net_id": "network_def", **files}
 
     def training_configs(self) -> list[str]:
-        """The configs of a training that needs no other bundle's weights."""
+        """The configs of a training that does not need another bundle's weights."""
         return ["train", "scratch"] if "scratch" in self.configs else ["train"]
 
     def training_options(self, output: str) -> dict[str, object]:
-        """Overrides for a short run, as far as the config knows them."""
+        """Overrides for a short run, if the config has their keys."""
         manifest = importlib.import_module("scripts.data_manifest")
         known = ConfigParser.load_config_file(str(self.configs["train"]))
         # CT: air and a body of noise, stored as Hounsfield units + 1024.
@@ -201,7 +202,7 @@ class Checks:
     def run_bundle(
         self, run_id: str, configs: list[str], options: dict[str, object], launcher: list[str] | None = None
     ) -> None:
-        """Run configs as the bundle's documentation says: from the bundle's folder."""
+        """Run configs from the bundle's folder, as the bundle's documentation says."""
         files = str([f"configs/{self.configs[name].name}" for name in configs])
         command = [sys.executable, *(launcher or []), "-m", "monai.bundle", "run", run_id, "--config_file", files]
         _run([*command, *(part for key, value in options.items() for part in (f"--{key}", str(value)))], self.bundle)
@@ -238,11 +239,11 @@ def main() -> int:
     parser.add_argument("--images", type=Path, required=True, help="images to denoise")
     parser.add_argument("--expected", type=Path, required=True, help="the package's results for them")
     parser.add_argument("--unit-tests", type=Path, required=True, help="folder of unit tests in the zoo's form")
-    parser.add_argument("--large-files", type=Path, required=True, help="folder of files that the zoo fetches")
-    parser.add_argument("--schema", type=Path, help="schema of the metadata; fetched when not given")
+    parser.add_argument("--large-files", type=Path, required=True, help="folder of files that the zoo downloads")
+    parser.add_argument("--schema", type=Path, help="schema of the metadata; downloaded by default")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    logging.disable(logging.INFO)  # MONAI repeats the arguments of every call
+    logging.disable(logging.INFO)  # MONAI prints the arguments of every call
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         for name, check in (checks := Checks(options, Path(folder).resolve())).all():

@@ -12,14 +12,14 @@ _ONLY_PACKAGE = re.compile(r"<!-- package -->\n(?:(?!<!-- ).*\n)*<!-- zoo\n((?:(
 
 
 def zoo_document(text: str, bundle: str) -> str:
-    """A document of a bundle as its copy has it.
+    """Adapt a bundle's document to its copy.
 
     Args:
-        text: Markdown. What stands between ``<!-- package -->`` and ``<!-- zoo`` is true of the package alone; what
-            follows up to ``-->`` takes its place in the copy.
+        text: Markdown. The part between ``<!-- package -->`` and ``<!-- zoo`` applies to the package only; in the copy
+            it is replaced by the part that follows, up to ``-->``.
         bundle: the bundle's name.
 
     Returns:
-        The Markdown, its paths relative to the bundle.
+        The Markdown, with paths relative to the bundle.
     """
     return _ONLY_PACKAGE.sub(r"\1", text).replace(f"bundles/{bundle}/", "")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A Python environment that holds what the copies' metadata names, and not this package."""
+"""A Python environment with the packages that the copies' metadata names, but without this one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .modules import ZooError
 
 __all__ = ["TOOLS", "install_environment"]
 
-# What the model zoo's CI itself installs beside a bundle's requirements, as far as the checks use it.
+# Packages that the model zoo's CI installs in addition to a bundle's requirements and that the checks use.
 TOOLS = ("jsonschema", "parameterized")
 
 
 def install_environment(folder: Path, requirements: Iterable[str], constraints: Path | None = None) -> Path:
-    """Make the environment, or keep it when it was made of the same requirements.
+    """Make the environment, or keep it if it was made with the same requirements.
 
     Args:
-        folder: of the environment.
+        folder: the environment's folder.
         requirements: pip requirements.
         constraints: a pip constraints file.
 
@@ -30,7 +30,7 @@ def install_environment(folder: Path, requirements: Iterable[str], constraints: 
         The environment's interpreter.
 
     Raises:
-        ZooError: when pip fails; its own message stands above.
+        ZooError: when pip fails; pip's own message is printed before.
     """
     wanted = "\n".join([*sorted({*requirements, *TOOLS}), ""])
     python, stamp = folder / "bin" / "python", folder / "requirements.txt"
@@ -42,6 +42,6 @@ def install_environment(folder: Path, requirements: Iterable[str], constraints: 
     command = [str(python), "-m", "pip", "install", "-qq", "--requirement", str(stamp)]
     command += ["--constraint", str(constraints)] if constraints else []
     if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-        raise ZooError(f"{folder}: pip cannot install what the metadata names.")
+        raise ZooError(f"{folder}: pip cannot install the packages that the metadata names.")
     (folder / ".complete").touch()
     return python

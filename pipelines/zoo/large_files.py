@@ -17,16 +17,16 @@ PLACEHOLDER = "FILL IN: a public address of this file"
 
 
 def move_large_files(bundle: Path, target: Path, limit: int = LIMIT) -> list[Path]:
-    """Move files above the zoo's limit out of a bundle and write ``large_files.yml``, which lets its CI fetch them.
+    """Move files above the zoo's limit out of a bundle and write ``large_files.yml``, from which its CI downloads them.
 
     Args:
         bundle: the copy's folder.
-        target: where the files go, under the paths that they had.
-        limit: bytes; the zoo's own when not given.
+        target: the folder that gets the files, under their paths in the bundle.
+        limit: largest size in bytes; the zoo's own by default.
 
     Returns:
-        Their new paths; none, and no ``large_files.yml``, when all files are small enough. The addresses have to be
-        filled in once the files are public.
+        The new paths; an empty list, and no ``large_files.yml``, when all files are small enough. The addresses have to
+        be filled in once the files are public.
     """
     entries, moved = [], []
     for path in sorted(file for file in bundle.rglob("*") if file.is_file()):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the copy of a bundle says of itself, and the packages it asks for."""
+"""The metadata of a bundle's copy, and the packages that it requires."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .modules import PACKAGE, ZooError
 
 __all__ = ["distribution_of", "requirements", "zoo_metadata"]
 
-# They have keys of their own in MONAI's schema.
+# Packages with their own keys in MONAI's schema.
 SCHEMA_KEYS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
-# MONAI's command line, and its configs in YAML.
+# Needed for MONAI's command line and for configs in YAML.
 COMMAND_LINE = ("fire", "yaml")
 
 
 def zoo_metadata(metadata: Mapping[str, Any], imports: Collection[str]) -> dict[str, Any]:
-    """A bundle's metadata with the package's own requirements in the package's place.
+    """Replace the package in a bundle's metadata with the package's own requirements.
 
     Args:
-        metadata: of the bundle in this package.
-        imports: top-level names of the packages that its scripts import.
+        metadata: the metadata of the bundle in this package.
+        imports: top-level names of the packages that the scripts import.
 
     Returns:
-        The metadata, ``required_packages_version`` naming what MONAI's command line and the scripts need. Versions are
-        those that the bundle names, else those of this environment, which are the tested ones.
+        The metadata, whose ``required_packages_version`` names the packages that MONAI's command line and the scripts
+        need. Versions are the bundle's, or else those of this environment, which are the tested ones.
 
     Raises:
         ZooError: when the version has no entry in the changelog, or a package is not installed.
@@ -49,7 +49,7 @@ def distribution_of(name: str, owners: Mapping[str, Collection[str]], preferred:
     Args:
         name: a top-level module, such as ``"PIL"``.
         owners: distributions by module, as :func:`importlib.metadata.packages_distributions` gives them.
-        preferred: distributions that are taken where several own the module.
+        preferred: distributions to choose when several own the module.
 
     Returns:
         Its name in lower case, such as ``"pillow"``.
@@ -59,7 +59,7 @@ def distribution_of(name: str, owners: Mapping[str, Collection[str]], preferred:
     """
     candidates = {owner.lower() for owner in owners.get(name, ())}
     if not candidates:
-        raise ZooError(f"{name}: is imported by the scripts and not installed here, so its version is not known.")
+        raise ZooError(f"{name}: is imported by the scripts but not installed here, so its version is unknown.")
     return min(candidates, key=lambda owner: (owner not in preferred, owner != name, owner))
 
 
@@ -69,7 +69,7 @@ def _owners() -> Mapping[str, list[str]]:
 
 
 def requirements(metadata: Mapping[str, Any]) -> list[str]:
-    """Lines of a pip requirements file, as the model zoo's own CI makes them of the metadata."""
+    """Lines of a pip requirements file, as the model zoo's CI derives them from the metadata."""
     own = {package: metadata[key] for package, key in SCHEMA_KEYS.items()}
     packages = {**own, **metadata["required_packages_version"]}
     return [f"{name}{'' if version[0] in '<>=' else '=='}{version}" for name, version in packages.items()]

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which modules of the package a set of names needs."""
+"""The modules of the package that a set of names needs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class ZooError(ValueError):
-    """A bundle of which no self-contained copy can be made; the message says what stands in the way."""
+    """No self-contained copy of a bundle can be made; the message gives the cause."""
 
 
 @dataclass
 class ModuleClosure:
-    """What a set of names needs.
+    """The modules, files and packages that a set of names needs.
 
     Attributes:
         modules: the package's modules by dotted name below the package (``"networks.nen"``; ``""`` is the package
             itself) and their files. A module's parent packages are among them.
-        data_files: files beside these modules that they name, such as tables.
-        imports: top-level names of the other packages that they import, the standard library's left out.
+        data_files: files in the modules' folders that they name, such as tables.
+        imports: top-level names of the other packages that they import, without the standard library's.
     """
 
     modules: dict[str, Path] = field(default_factory=dict)
@@ -38,10 +38,10 @@ class ModuleClosure:
 
 
 def module_closure(names: Iterable[str], root: Path) -> ModuleClosure:
-    """The modules that names need, and the modules that those import, to the end.
+    """Find the modules that names need, and all modules that those import in turn.
 
-    A package's ``__init__`` is not followed as a whole: only the modules that export names asked for count. Imports
-    inside functions count like any other.
+    A package's ``__init__`` is not followed as a whole: only the modules that export the requested names count. Imports
+    inside functions count like any others.
 
     Args:
         names: dotted names below the package, such as ``"networks.TwoStageDenoiser"``.
@@ -51,7 +51,7 @@ def module_closure(names: Iterable[str], root: Path) -> ModuleClosure:
         The modules with their files, data files and other packages.
 
     Raises:
-        ZooError: when a name leads to no module of the package.
+        ZooError: when a name does not belong to a module of the package.
     """
     return _Walk(root).run(names)
 
@@ -84,12 +84,12 @@ class _Walk:
                 self.resolve(_join(module, exports[attribute]))
 
     def split(self, name: str) -> tuple[str, str]:
-        """The module that a dotted name begins with, and the first name in it."""
+        """The module at the start of a dotted name, and the name after it."""
         parts = name.split(".") if name else []
         for depth in range(len(parts), -1, -1):
             if self.file(parts[:depth]) is not None:
                 return ".".join(parts[:depth]), parts[depth] if depth < len(parts) else ""
-        raise ZooError(f"{self.root}: is no package.")
+        raise ZooError(f"{self.root}: is not a package.")
 
     def file(self, parts: list[str]) -> Path | None:
         path = self.root.joinpath(*parts)

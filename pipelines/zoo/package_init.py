@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a package's ``__init__.py``, and writing it for a part of the package's modules."""
+"""Reading a package's ``__init__.py``, and writing one for some of the package's modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["init_exports", "init_text", "names_used_by", "trimmed_init"]
 
-LAZY = "__getattr__"  # names found on first use belong to the whole package, not to a part of it
+LAZY = "__getattr__"  # names that are resolved on first use belong to the whole package only
 
 
 def init_text(path: Path) -> str:
@@ -25,14 +25,14 @@ def init_text(path: Path) -> str:
 
 
 def init_exports(source: str) -> dict[str, str]:
-    """What an ``__init__.py`` offers.
+    """The names that an ``__init__.py`` exports.
 
     Args:
-        source: its text.
+        source: the text of the file.
 
     Returns:
-        Names at its top level; the dotted name below the package that each is imported from, ``""`` for those that
-        the file defines itself or takes from elsewhere.
+        For each top-level name, the dotted name below the package from which it is imported, or ``""`` if the file
+        defines it itself or imports it from elsewhere.
     """
     exports = {}
     for node in ast.parse(source).body:
@@ -49,7 +49,7 @@ def init_exports(source: str) -> dict[str, str]:
 
 
 def names_used_by(source: str) -> set[str]:
-    """Names that an ``__init__.py`` itself uses when it is imported, beyond handing them on."""
+    """Names that an ``__init__.py`` uses itself when it is imported, rather than only exporting them."""
     return {
         node.id
         for statement in ast.parse(source).body
@@ -60,14 +60,14 @@ def names_used_by(source: str) -> set[str]:
 
 
 def trimmed_init(source: str, kept: Collection[str]) -> str:
-    """An ``__init__.py`` without the imports of modules that are not there.
+    """Remove the imports of missing modules from an ``__init__.py``.
 
     Args:
-        source: its text.
-        kept: names of the package's modules that stay, such as ``"two_stage"``.
+        source: the text of the file.
+        kept: names of the package's modules that are kept, such as ``"two_stage"``.
 
     Returns:
-        The text with ``__all__`` cut to what is left.
+        The text, with ``__all__`` reduced to the remaining names.
     """
     tree, lines = ast.parse(source), source.splitlines()
     used, names, listed = names_used_by(source), [], None

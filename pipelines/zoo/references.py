@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""References to the package in configs and code: finding them, and turning them to the bundle's own ``scripts``."""
+"""Finding references to the package in configs and code, and redirecting them to the bundle's own ``scripts``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXPERIMENT = re.compile(rf"^experiment_name: {PACKAGE}\b", re.M)
 
 
 def config_references(text: str) -> set[str]:
-    """Names of the package that a config refers to.
+    """Find the names of the package to which a config refers.
 
     Args:
         text: a config file's text.
@@ -37,17 +37,17 @@ def config_references(text: str) -> set[str]:
 
 
 def document_references(text: str) -> set[str]:
-    """Names that a document tells readers to import from the copy's ``scripts``, dotted as in a config's references."""
+    """Find the dotted names that a document tells readers to import from the copy's ``scripts``."""
     return _imported(_SCRIPT_IMPORT, text)
 
 
 def rewrite_references(text: str) -> str:
-    """``noisewise.x.y`` as ``scripts.x.y``; a bare ``noisewise``, a name in prose, stays."""
+    """Rewrite ``noisewise.x.y`` as ``scripts.x.y``; a bare ``noisewise``, a name in prose, stays."""
     return _DOTTED.sub(rf"{SCRIPTS}\1", text)
 
 
 def rewrite_config(text: str, name: str, bundle: str) -> str:
-    """A config that finds its code and its bundle without the package.
+    """Rewrite a config so that it finds its code and its bundle without the package.
 
     Args:
         text: the config's text.
@@ -55,17 +55,17 @@ def rewrite_config(text: str, name: str, bundle: str) -> str:
         bundle: the bundle's name.
 
     Returns:
-        The config with ``bundle_root`` as the current folder, which is the model zoo's custom, and MLflow's experiment
-        under the bundle's name.
+        The config, with the current folder as ``bundle_root``, which is the model zoo's custom, and with the bundle's
+        name for MLflow's experiment.
 
     Raises:
-        ZooError: when a reference to the package would be left.
+        ZooError: when a reference to the package would remain.
     """
     text = _BUNDLE_ROOT.sub("bundle_root: .", _OWN_PATH.sub("", text))
     rewritten = rewrite_references(_EXPERIMENT.sub(f"experiment_name: {bundle}", text))
     code = _without_comments(rewritten)
     if _LEFT.search(code) or "bundle_path" in code:
-        raise ZooError(f"{name}: refers to the package in a way that has no counterpart in the copy.")
+        raise ZooError(f"{name}: refers to the package in a way that cannot be rewritten for the copy.")
     return rewritten
 
 
@@ -76,5 +76,5 @@ def _imported(pattern: re.Pattern[str], text: str) -> set[str]:
 
 
 def _without_comments(text: str) -> str:
-    """YAML's comments begin a line or follow a space; ``#`` within a config id never does."""
+    """In YAML a comment begins a line or follows a space; ``#`` within a config id never does."""
     return re.sub(r"(^|\s)#\s.*$", "", text, flags=re.M)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Small images, and the package's own results for them, which a copy must give as well."""
+"""Small images, and the package's own results for them, which a copy must reproduce."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["package_results", "write_sample"]
 
 
 def write_sample(folder: Path) -> Path:
-    """Write a grey and a colour PNG and a NIfTI volume, noise of no modality, the same each time.
+    """Write a gray and a color PNG and a NIfTI volume, filled with the same random values each time.
 
     Args:
-        folder: gets the files.
+        folder: the folder that gets the files.
 
     Returns:
         ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.RandomState(0)
-    Image.fromarray(random.randint(0, 256, (40, 28), np.uint8)).save(folder / "grey.png")
-    Image.fromarray(random.randint(0, 256, (28, 40, 3), np.uint8)).save(folder / "colour.png")
+    Image.fromarray(random.randint(0, 256, (40, 28), np.uint8)).save(folder / "gray.png")
+    Image.fromarray(random.randint(0, 256, (28, 40, 3), np.uint8)).save(folder / "color.png")
     volume = random.gamma(2, 300, (24, 20, 2)).astype(np.float32)
     nib.save(nib.Nifti1Image(volume, np.diag([0.7, 0.8, 2.5, 1])), folder / "volume.nii.gz")
     return folder
 
 
 def package_results(name: str, images: Path, output: Path) -> None:
-    """Denoise images by a bundle of this package, on the CPU.
+    """Denoise images with a bundle of this package, on the CPU.
 
     Args:
         name: the bundle's folder name.
         images: folder of the images.
-        output: folder of the results, which must not hold any.
+        output: folder of the results, which must be empty.
 
     Raises:
         ZooError: when the bundle's inference fails.

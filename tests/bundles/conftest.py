@@ -32,7 +32,7 @@ def bundle() -> Path:
 
 @pytest.fixture
 def overrides() -> dict[str, int]:
-    """What makes the bundle's network tiny."""
+    """Overrides that make the bundle's network tiny."""
     return {f"network_def#{name}": value for name, value in TINY.items()}
 
 

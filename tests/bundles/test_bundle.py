@@ -1,9 +1,9 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What MONAI and its model zoo ask of a bundle, checked with MONAI's own tools.
+"""The requirements of MONAI and its model zoo for a bundle, checked with MONAI's own tools.
 
-meta_schema_20240725.json is MONAI's schema, from the address that metadata.json names (Apache-2.0): with it at hand
-the metadata is verified offline.
+meta_schema_20240725.json is MONAI's schema, from the address that metadata.json names (Apache-2.0): with it the
+metadata is verified offline.
 """
 
 from __future__ import annotations

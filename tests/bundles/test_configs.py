@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The configs hold configuration: whatever computes is a tested function of the package."""
+"""The configs only hold configuration: longer computations are tested functions of the package."""
 
 from __future__ import annotations
 

@@ -24,19 +24,19 @@ AFFINE = np.array([[-0.7, 0.1, 0, 11], [0.1, 0.8, 0.2, -7], [0, -0.2, 2.5, 3.5],
 
 @pytest.fixture
 def unchanging(tiny, save_weights) -> str:
-    """Weights with which the network gives back its input: what differs afterwards is the pipeline's fault."""
+    """Weights with which the network returns its input, so that any difference comes from the pipeline."""
     torch.nn.init.zeros_(tiny.rn.tail.weight)
     return save_weights(tiny, "unchanging.pt")
 
 
 @pytest.fixture
 def images(tmp_path) -> Path:
-    """One of each kind; rows and columns differ everywhere."""
+    """One image of each kind, none of them square."""
     root, random = tmp_path / "in", np.random.RandomState(0)
     (root / "volumes").mkdir(parents=True)
-    Image.fromarray(random.randint(0, 256, (20, 13), np.uint8)).save(root / "grey.png")
+    Image.fromarray(random.randint(0, 256, (20, 13), np.uint8)).save(root / "gray.png")
     Image.fromarray(random.randint(0, 65536, (20, 13)).astype(np.uint16)).save(root / "deep.png")
-    Image.fromarray(random.randint(0, 256, (20, 13, 3), np.uint8)).save(root / "colour.png")
+    Image.fromarray(random.randint(0, 256, (20, 13, 3), np.uint8)).save(root / "color.png")
     nib.save(nib.Nifti1Image(random.gamma(2, 300, (13, 20)).astype(np.float32), AFFINE), root / "flat.nii.gz")
     volume = random.gamma(2, 300, (13, 20, 6)).astype(np.int16)
     nib.save(nib.Nifti1Image(volume, AFFINE), root / "volumes" / "brain.nii")
@@ -46,7 +46,7 @@ def images(tmp_path) -> Path:
 def test_results_have_size_orientation_and_affine_of_the_input(images, infer, unchanging):
     output = infer(unchanging)
     written = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
-    pictures = ["colour_denoised.png", "deep_denoised.png", "grey_denoised.png"]
+    pictures = ["color_denoised.png", "deep_denoised.png", "gray_denoised.png"]
     assert written == sorted([*pictures, "flat_denoised.nii.gz", "volumes/brain_denoised.nii.gz"])
     for name in pictures:
         with Image.open(images / name.replace("_denoised", "")) as before, Image.open(output / name) as after:
@@ -63,14 +63,14 @@ def test_results_are_the_network_s(images, infer, tiny, save_weights):
     output = infer(save_weights(tiny), slices_per_batch=2)
 
     def denoise(x: np.ndarray) -> np.ndarray:
-        """(X, Y) or (X, Y, 3) in [0, 1], written out anew."""
+        """(X, Y) or (X, Y, 3) in [0, 1], computed independently."""
         tensor = torch.from_numpy(np.ascontiguousarray(x)).float()
         tensor = tensor.expand(3, -1, -1) if x.ndim == 2 else tensor.permute(2, 0, 1)
         with torch.no_grad():
             result = tiny(tensor[None])[0].permute(1, 2, 0).numpy()
         return result.mean(-1) if x.ndim == 2 else result
 
-    for name in ("grey", "colour"):
+    for name in ("gray", "color"):
         before = np.asarray(Image.open(images / f"{name}.png")).swapaxes(0, 1)
         after = np.asarray(Image.open(output / f"{name}_denoised.png")).swapaxes(0, 1)
         assert np.abs(after - (denoise(before / 255) * 255).round().clip(0, 255)).max() <= 1
@@ -129,12 +129,12 @@ def test_errors_name_the_file_or_key(images, tmp_path, infer, unchanging, overri
 
 
 def test_results_are_not_overwritten_unless_told(images, infer, unchanging):
-    output = infer(unchanging, images=["grey.png"])
-    (output / "grey_denoised.png").write_bytes(b"mine")
-    assert "grey_denoised.png: exists already" in error_of(infer, unchanging)
-    assert (output / "grey_denoised.png").read_bytes() == b"mine" and len(list(output.iterdir())) == 1
-    infer(unchanging, images="grey.png", overwrite=True)
-    assert Image.open(output / "grey_denoised.png").size == (13, 20)
+    output = infer(unchanging, images=["gray.png"])
+    (output / "gray_denoised.png").write_bytes(b"mine")
+    assert "gray_denoised.png: exists already" in error_of(infer, unchanging)
+    assert (output / "gray_denoised.png").read_bytes() == b"mine" and len(list(output.iterdir())) == 1
+    infer(unchanging, images="gray.png", overwrite=True)
+    assert Image.open(output / "gray_denoised.png").size == (13, 20)
 
 
 def command(*line: object, cwd: Path) -> subprocess.CompletedProcess:
@@ -154,8 +154,8 @@ def test_the_command_works_from_the_repository_root(bundle, images, tmp_path, un
     line += [part for key, value in overrides.items() for part in (f"--{key}", value)]
     done = command(*line, cwd=bundle.parents[1])
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "grey_denoised.png").exists()
-    assert "grey" not in done.stdout  # names of files may hold patients' names: they stay out of the log
+    assert (tmp_path / "out" / "gray_denoised.png").exists()
+    assert "gray" not in done.stdout  # file names may contain patients' names, so they stay out of the log
 
 
 def test_from_elsewhere_an_unreadable_image_stops_with_one_line(bundle, images, tmp_path, unchanging, overrides):
@@ -164,7 +164,7 @@ def test_from_elsewhere_an_unreadable_image_stops_with_one_line(bundle, images, 
     shutil.copytree(bundle / "configs", root / "configs")
     (root / "models").mkdir()
     shutil.copy(unchanging, root / "models" / "model.pt")
-    (images / "broken.png").write_bytes((images / "grey.png").read_bytes()[:60])
+    (images / "broken.png").write_bytes((images / "gray.png").read_bytes()[:60])
     line = ["--config_file", root / "configs" / "inference.yaml", "--bundle_root", root, "--dataset_dir", "in"]
     line += [part for key, value in overrides.items() for part in (f"--{key}", value)]
     done = command(*line, cwd=tmp_path)

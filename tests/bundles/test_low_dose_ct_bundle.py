@@ -153,7 +153,7 @@ def test_training_on_pairs_of_one_kernel_with_a_frozen_stage(manifests, weights,
         **TINY,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "Loading dataset: 100%|██████████| 2/2" in done.stderr  # two patients, the sharp kernel alone
+    assert "Loading dataset: 100%|██████████| 2/2" in done.stderr  # two patients, the sharp kernel only
     before, after = (torch.load(path, weights_only=True) for path in (weights, tmp_path / "out" / "model.pt"))
     changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"rn"}
@@ -209,7 +209,7 @@ def test_inference_keeps_hounsfield_units(weights, tmp_path):
     result = nibabel.load(next((tmp_path / "out").rglob("*.nii.gz")))
     assert np.allclose(result.affine, np.diag([0.7, 0.7, 3, 1]))
     denoised = np.asarray(result.dataobj)[..., 0]
-    # Above 1000 HU nothing is denoised, and the network saw nothing but the values: the same way as by hand.
+    # Above 1000 HU nothing is denoised; the rest equals the network's result computed by hand.
     network = TwoStageDenoiser(features=8, growth=4, num_blocks=1)
     network.load_state_dict(torch.load(weights, weights_only=True))
     unit = torch.from_numpy((image + 1000) / 2000).clip(0, 1)[None, None].expand(1, 3, -1, -1)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The compared methods' overlays: what they hold, and that each one trains and is evaluated as it stands."""
+"""The overlays of the compared methods: their contents, and that each one can be trained and evaluated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from noisewise.pipelines.evaluation import read_scores
 from noisewise.pipelines.training import SingleStageTrainer, TwoStageTrainer
 
 CONFIGS = bundle_path("multimodal_denoising") / "configs"
-# name, its place in tables, its name in the paper, how far it is known, parameters
+# name, position in tables, name in the paper, standing, parameters
 METHODS = [
     ("two_stage", 1, "TwoStage", "ours", 586_242),
     ("nen", 2, "NEN", "ours", 283_776),
@@ -189,7 +189,7 @@ def test_a_stopped_single_stage_run_goes_on_to_the_same_weights(manifest, tmp_pa
 
 
 def test_clean_images_above_1_train_the_autoencoder(manifest, tmp_path):
-    """Nothing clips what lies above the upper percentile, and cross-entropy is defined on [0, 1] only."""
+    """Values above the upper percentile are not clipped, and cross-entropy is defined on [0, 1] only."""
     brighter = {"_target_": "ScaleIntensityd", "keys": "image", "minv": -0.1, "maxv": 1.4}
     trainer, _ = train(manifest, tmp_path / "run", "cae", **{"train::deterministic_transforms::2": brighter})
     label = trainer.state.output["label"]

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped weights give the shipped table again, on images that come inside Python packages."""
+"""The shipped weights reproduce the shipped table, on images that come with Python packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.evaluation import read_scores
 
 MODELS = bundle_path("multimodal_denoising") / "models"
-# what the table calls the weights
+# the weights' name in the table
 WEIGHTS = {"two_stage": MODELS / "model.pt", "two_stage_commercial": MODELS / "model_commercial.pt"}
 TABLE = Path(noisewise.__file__).parent / "docs" / "results" / "embedded" / "scores.csv"
 KEYS = ["modality", "image_id", "pattern", "sigma", "method"]

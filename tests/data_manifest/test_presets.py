@@ -73,7 +73,7 @@ def test_what_is_missing_is_said(collection):
         build_preset([collection("mri", 15), collection("ct", 15)], preset=SMALL)
     with pytest.raises(ManifestError, match=r"no image of modality ct in mri\.csv"):
         build_preset([collection("mri", 60)], preset=SMALL)
-    with pytest.raises(ManifestError, match="no preset 'papre'"):
+    with pytest.raises(ManifestError, match="unknown preset 'papre'"):
         build_preset([collection("mri", 60)], preset="papre")
 
 

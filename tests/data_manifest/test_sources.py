@@ -97,7 +97,7 @@ def test_subject_patterns_fit_the_collections_names(tmp_path, name, path, subjec
 
 def test_list_by_modality_and_unknown_names():
     assert {s.modality for s in list_sources("CT")} == {"ct"}
-    with pytest.raises(ManifestError, match="no source of modality 'dental'; there are ct"):
+    with pytest.raises(ManifestError, match="unknown modality 'dental'; choose from ct"):
         list_sources("dental")
-    with pytest.raises(ManifestError, match="no source 'ham1000'; did you mean ham10000"):
+    with pytest.raises(ManifestError, match="unknown source 'ham1000'; did you mean ham10000"):
         get_source("ham1000")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every compared denoiser must do, for the tests of each."""
+"""The requirements of every compared denoiser, for the tests of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def convolution_macs(network: nn.Module, size: int = 256, channels: int = 3) -> 
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.register_forward_hook(hook)
-    with torch.no_grad():  # the meta device knows shapes only: counting needs no arithmetic
+    with torch.no_grad():  # tensors on the meta device have shapes only, which is enough for counting
         network.to("meta")(torch.zeros(1, channels, size, size, device="meta"))
     return total
 
@@ -40,7 +40,7 @@ def image(*size: int, seed: int = 0) -> torch.Tensor:
 
 
 def check_denoiser(make: Callable[..., nn.Module]) -> None:
-    """Any size and channel count, gradients everywhere, the same twice, channels_last, bfloat16."""
+    """Any size and number of channels, gradients everywhere, repeatable, channels_last, bfloat16."""
     for channels in (1, 3):
         torch.manual_seed(0)
         network = make(channels=channels).eval()

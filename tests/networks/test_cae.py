@@ -45,7 +45,7 @@ def test_frozen_value(denoisers):
 
 
 def test_cross_entropy_stays_finite_where_the_sigmoid_saturates(denoisers):
-    """Autocast's bfloat16 logits reach predictions of exactly 0 and 1, where a logarithm would be infinite."""
+    """Under autocast, bfloat16 logits can give predictions of exactly 0 and 1, where a logarithm would be infinite."""
     network = ConvolutionalAutoencoder(features=8).train()
     clean = denoisers.image(2, 3, 16, 16)
     for bias in (-200.0, 200.0):

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""DAE, which is re-interpreted: an autoencoder with batch normalisation."""
+"""DAE, which is re-interpreted: an autoencoder with batch normalization."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_layers_written_out(denoisers):
     torch.manual_seed(0)
     network = DAE(features=6, negative_slope=0.1).train()
     out = x = denoisers.image(2, 3, 8, 12)
-    *normalised, last = (module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
-    for index, conv in enumerate(normalised):
+    *normalized, last = (module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    for index, conv in enumerate(normalized):
         if index >= 2:
             out = out.repeat_interleave(2, -1).repeat_interleave(2, -2)
         out = functional.conv2d(out, conv.weight, padding=1)

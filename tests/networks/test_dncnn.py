@@ -52,7 +52,7 @@ def test_kernels_start_by_he_s_method():
     assert float(network.layers[0].bias.abs().sum()) == 0
 
 
-# network, mean of what it makes of a fixed image
+# network, mean of its output for a fixed image
 @pytest.mark.parametrize(("make", "value"), [(DnCNN, 0.620089), (MCDnCNN, 0.739794)])
 def test_frozen_value(denoisers, make, value):
     torch.manual_seed(0)

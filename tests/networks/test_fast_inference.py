@@ -12,7 +12,7 @@ SMALL = {"features": 6, "growth": 3, "num_blocks": 1}
 def network():
     torch.manual_seed(0)
     network = TwoStageDenoiser(**SMALL)
-    for module in network.modules():  # biases that count, so that a wrongly scaled one shows
+    for module in network.modules():  # biases that are not 0, so that a wrongly scaled one is noticed
         if isinstance(module, ResidualDenseBlock):
             module.conv5.bias.data.normal_()
     return network
@@ -45,7 +45,7 @@ def test_input_is_not_overwritten(network):
     assert torch.equal(x, before)
 
 
-def test_grey_network_traced_and_scripted(network):
+def test_gray_network_traced_and_scripted(network):
     fast = fast_inference_network(fold_to_grayscale(network))
     x = torch.rand(2, 1, 11, 6)
     with torch.no_grad():

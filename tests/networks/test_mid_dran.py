@@ -23,7 +23,7 @@ def test_parameter_count(denoisers):
 
 def test_multiply_accumulates(denoisers):
     pixels = 256**2
-    # One kernel a sample, however many experts: 15 of the shared block, two of each gate.
+    # One kernel per sample, whatever the number of experts: 15 in the shared block, two in each gate.
     dynamic = 15 * pixels * 9 * 64**2
     rest = pixels * 9 * (2 * 3 * 64 + 6 * 64**2) + 15 * (64 * 16 + 16 * 4)
     assert denoisers.macs(MIDDRAN()) == rest
@@ -50,7 +50,7 @@ def test_dynamic_convolution_equals_a_loop_over_samples_and_experts(denoisers, l
     x = denoisers.image(4, 8, 6, 5).double().contiguous(memory_format=layout).requires_grad_()
     weights = module.attention(x)
     torch.testing.assert_close(weights.sum(1), torch.ones(4, dtype=torch.float64))
-    assert float(weights.std(0).min().detach()) > 0  # each sample has weights of its own
+    assert float(weights.std(0).min().detach()) > 0  # each sample has its own weights
     outputs = []
     for sample, mixture in zip(x, weights):
         parts = [

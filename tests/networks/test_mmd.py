@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MMD, which is re-interpreted: twelve normalised convolutions and one more."""
+"""MMD, which is re-interpreted: twelve normalized convolutions and one more."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_layers_written_out(denoisers):
     torch.manual_seed(0)
     network = MMD(depth=2, features=6).train()
     out = x = denoisers.image(2, 3, 8, 9)
-    *normalised, last = (module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
-    for conv in normalised:
+    *normalized, last = (module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    for conv in normalized:
         out = functional.conv2d(out, conv.weight, padding=1)
         mean, var = out.mean((0, 2, 3), keepdim=True), out.var((0, 2, 3), keepdim=True, unbiased=False)
         out = ((out - mean) / (var + 1e-5).sqrt()).relu()

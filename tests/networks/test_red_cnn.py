@@ -18,7 +18,7 @@ def test_parameter_count(denoisers, channels, parameters):
 
 
 def test_multiply_accumulates(denoisers):
-    # Without padding the features shrink by four pixels a convolution; the second half mirrors the first.
+    # Without padding the features shrink by four pixels per convolution; the second half mirrors the first.
     half = 25 * (252**2 * 3 * 96 + (248**2 + 244**2 + 240**2 + 236**2) * 96**2)
     assert denoisers.macs(REDCNN()) == 2 * half
     assert f"{2 * half / 1e9:.1f}" == "108.9"
@@ -27,7 +27,8 @@ def test_multiply_accumulates(denoisers):
 def test_behaves_as_a_denoiser(denoisers):
     def make(channels: int = 3) -> REDCNN:
         network = REDCNN(channels, features=6)
-        for layer in (*network.convs, *network.tconvs):  # gradients of the published start underflow at this width
+        # With the published initial weights, gradients underflow at this width.
+        for layer in (*network.convs, *network.tconvs):
             torch.nn.init.kaiming_normal_(layer.weight)
         return network
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Restormer: sized like the two-stage denoiser, any image size, and a clear word where its package is missing."""
+"""Restormer: sized like the two-stage denoiser, any image size, and a clear error when its package is missing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_missing_package_is_named(monkeypatch):
         RestormerDenoiser()
 
 
-# arguments, what the message says
+# arguments, the message
 @needs_einops
 @pytest.mark.parametrize(
     ("arguments", "message"),

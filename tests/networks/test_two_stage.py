@@ -30,7 +30,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 def multiply_accumulates(module: torch.nn.Module, *inputs: torch.Tensor) -> int:
-    # The meta device knows shapes only: counting needs no arithmetic.
+    # Tensors on the meta device have shapes only, which is enough for counting.
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module.to("meta")(*(tensor.to("meta") for tensor in inputs))
     return counter.get_total_flops() // 2
@@ -114,7 +114,7 @@ def test_any_size(size, channels):
 )
 def test_receptive_field(make, side):
     torch.manual_seed(0)
-    network = make(features=3, growth=1).double()  # the width does not matter to it
+    network = make(features=3, growth=1).double()  # its width does not matter here
     x = torch.rand(1, 3, side + 6, side + 6, dtype=torch.float64, requires_grad=True)
     middle = (side + 6) // 2
     network(x)[0, 0, middle, middle].backward()

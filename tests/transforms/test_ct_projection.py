@@ -10,7 +10,7 @@ from noisewise.transforms import KERNELS, ParallelBeam, ReconstructionKernel
 
 transform = pytest.importorskip("skimage.transform")
 
-# A kernel so wide that only the ramp filters.
+# A kernel so wide that only the ramp has an effect.
 RAMP = ReconstructionKernel(cutoff=1e6)
 
 
@@ -24,22 +24,22 @@ def test_line_integrals_of_a_disk_are_its_chords():
     sinogram = beam.project(disk(128, 63.5, 63.5, 40, 0.02))
     offset = (torch.arange(beam.bins) - (beam.bins - 1) / 2) * beam.bin_mm
     chord = 0.02 * 2 * torch.sqrt((20.0**2 - offset**2).clamp(min=0))
-    inside = offset.abs() < 18  # at its rim a disk of pixels is no disk
+    inside = offset.abs() < 18  # the rim of a disk made of pixels is not round
     assert torch.allclose(sinogram[:, inside], chord[inside].expand(8, -1), atol=0.02)
 
 
 def test_projection_equals_that_of_scikit_image():
     image = disk(96, 40, 55, 20, 1.0) + disk(96, 60, 30, 8, 2.0)
     beam = ParallelBeam(size=96, pixel_mm=1.0, views=12)
-    # scikit-image's y axis points upwards.
+    # scikit-image's y axis points upward.
     theirs = transform.radon(image.flip(0).numpy(), theta=np.arange(12) * 15.0, circle=False).T
     ours = beam.project(image).numpy()
     assert np.allclose(ours.sum(1), theirs.sum(1), rtol=2e-3)
     bins = np.arange(beam.bins)[None], np.arange(theirs.shape[1])[None]
-    # The same rays: the projections' centres of mass agree, once counted from the middle of the detector.
+    # The same rays: the projections' centers of mass agree, once counted from the middle of the detector.
     ours_at = (ours * (bins[0] - (beam.bins - 1) / 2)).sum(1) / ours.sum(1)
     theirs_at = (theirs * (bins[1] - theirs.shape[1] // 2)).sum(1) / theirs.sum(1)
-    assert np.allclose(ours_at, theirs_at, atol=0.75)  # scikit-image turns about a pixel, not about the middle
+    assert np.allclose(ours_at, theirs_at, atol=0.75)  # scikit-image rotates about a pixel, not about the middle
 
 
 @pytest.mark.parametrize("size, pixel_mm", [(128, 0.7), (127, 1.3)])
@@ -83,7 +83,7 @@ def test_noise_power_rises_with_the_ramp_and_falls_with_the_kernel():
     edges = torch.arange(0.06, 0.5, 0.04)
     measured = torch.stack([power[(frequency > low) & (frequency <= low + 0.04)].mean() for low in edges])
     middle = edges + 0.02
-    # Linear interpolation between bins takes its share, sinc**2 squared.
+    # Linear interpolation between bins multiplies the spectrum by sinc**2 squared.
     expected = middle * kernel.response(middle) ** 2 * torch.sinc(middle * 0.7) ** 4
     ratio = measured / expected
     assert float(ratio.std() / ratio.mean()) < 0.15

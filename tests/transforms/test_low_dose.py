@@ -40,7 +40,7 @@ def inner(values: torch.Tensor) -> torch.Tensor:
 def test_line_integrals_are_the_attenuation_along_the_rays():
     integrals = line_integrals(phantom()[0], pixel_mm=2.0)
     assert float(integrals.max()) == pytest.approx(120 * WATER_PER_MM, rel=0.02)
-    # Moved to one side, the body moves in the views but keeps its mass.
+    # A body that is moved to one side moves in the views but keeps its mass.
     moved = line_integrals(torch.roll(phantom()[0], 10, 1), pixel_mm=2.0)
     assert torch.allclose(moved.sum(1), integrals.sum(1), rtol=2e-3)
 
@@ -79,14 +79,14 @@ def test_against_the_analytic_variance_of_filtered_back_projection():
 
 
 def test_noise_runs_along_the_long_axis_of_the_body():
-    """An ellipse wider than high: rays along its width are starved, which makes horizontal streaks."""
+    """An ellipse that is wider than high: few photons pass along its width, which makes horizontal streaks."""
     image = phantom(rows=18, columns=44)
     along = torch.zeros(2)
     for seed in range(2):
         part = noise(image, seed=seed)[40:56, 30:66]
         along += torch.stack([(part[:, 1:] * part[:, :-1]).mean(), (part[1:] * part[:-1]).mean()]) / part.var()
     assert float(along[0]) > float(along[1]) + 0.2
-    # A tube current that follows the attenuation makes it more even.
+    # A tube current that follows the attenuation makes the noise more even.
     even = noise(image, seed=9, modulation=0.5)[40:56, 30:66]
     assert float(even.std()) < float(noise(image, seed=9)[40:56, 30:66].std())
 
@@ -99,8 +99,8 @@ def test_a_sharp_kernel_gives_more_and_finer_noise():
         for kernel in ("soft", "sharp")
     )
     assert float(sharp.std()) > 1.5 * float(soft.std())
-    neighbours = [float((each[:, 1:] * each[:, :-1]).mean() / each.var()) for each in (soft, sharp)]
-    assert neighbours[0] > neighbours[1] + 0.2
+    neighbors = [float((each[:, 1:] * each[:, :-1]).mean() / each.var()) for each in (soft, sharp)]
+    assert neighbors[0] > neighbors[1] + 0.2
 
 
 def test_electronic_noise_adds_to_thick_bodies_most():
@@ -118,7 +118,7 @@ def test_starved_readings_stay_finite():
 
 def test_the_image_keeps_its_sharpness_and_its_kind():
     image = phantom()
-    lower = LowDoseCT(photons=1e15, pixel_mm=2.0)  # photons without end: nothing is added, nothing is blurred
+    lower = LowDoseCT(photons=1e15, pixel_mm=2.0)  # so many photons that nothing is added; and nothing is blurred
     assert torch.allclose(lower(image), image, atol=0.05)
     stored = image.to(torch.int16).numpy()
     made = LowDoseCT(photons=20 * PHOTONS_PER_MA, pixel_mm=2.0)(stored)

@@ -28,7 +28,7 @@ from noisewise.transforms import (
     simulate_noise,
 )
 
-MID_GREY = torch.full((1, 400, 400), 0.5)
+MID_GRAY = torch.full((1, 400, 400), 0.5)
 
 
 def residual(pattern: str, std: float, image: torch.Tensor, seed: int = 1, **options) -> np.ndarray:
@@ -55,7 +55,8 @@ STATISTICS = [
 def test_mean_and_std_of_each_pattern(pattern, intensity, mean, std):
     noise = residual(pattern, 25, torch.full((1, 400, 400), intensity)) * 255
     # 160,000 samples: a mean's standard error is std / 400, a std's std / 566; five of them are allowed. Correlated
-    # noise is worth 4 pi times fewer samples to the mean (the sum of its correlations), half as many to the std.
+    # noise has 4 pi times fewer independent samples for the mean (the sum of its correlations), and half as many for
+    # the std.
     mean_error = 5 * 25 / 400 * (np.sqrt(4 * np.pi) if pattern == "correlated" else 1)
     assert noise.mean() == pytest.approx(mean, abs=mean_error)
     assert noise.std() == pytest.approx(std, abs=5 * 25 / 400 + 0.01 * std)
@@ -74,7 +75,7 @@ def test_gaussian_and_speckle_equal_their_formulas():
 
 
 def test_correlated_noise_has_the_nominal_std_at_every_pixel():
-    """The border included, and in images smaller than the kernel."""
+    """Also at the border, and in images smaller than the kernel."""
     for shape in ((1, 12, 9), (1, 3, 2)):
         draws = np.stack([residual("correlated", 40, torch.full(shape, 0.5), seed) for seed in range(4000)]) * 255
         # The standard error of a std over 4000 draws is 1.1 %; five of them are allowed.
@@ -122,9 +123,9 @@ def test_author_code_is_uniform_and_non_negative_on_minus_one_to_one():
     np.testing.assert_allclose(speckle, noise * 0.6, atol=1e-6)
 
 
-# protocol, grey, whether the three channels get one draw
+# protocol, gray, whether the three channels get one draw
 @pytest.mark.parametrize(
-    ("protocol", "grey", "shared"),
+    ("protocol", "gray", "shared"),
     [
         ("physical", True, True),
         ("physical", False, False),
@@ -134,13 +135,13 @@ def test_author_code_is_uniform_and_non_negative_on_minus_one_to_one():
     ],
 )
 @pytest.mark.parametrize("pattern", ["gaussian", "speckle", "correlated"])
-def test_channels_share_a_draw_only_in_grey_images_under_physical(protocol, grey, shared, pattern):
+def test_channels_share_a_draw_only_in_gray_images_under_physical(protocol, gray, shared, pattern):
     if (pattern, protocol) == ("correlated", "author_code"):
         with pytest.raises(ValueError, match="author_code"):
             NoiseRecord(pattern, 50, 3, protocol)
         return
     image = torch.full((3, 200, 200), 0.7)
-    if not grey:
+    if not gray:
         image[1] += 0.1
     noise = (MultiPatternNoise(pattern, 50, 3, protocol)(image) - image).numpy().reshape(3, -1)
     correlation = np.corrcoef(noise)[0, 1]
@@ -157,12 +158,12 @@ def test_shared_draws_work_for_every_pattern(pattern):
     torch.testing.assert_close(noisy[:1], simulate_noise(image[:1], NoiseRecord(pattern, 40, 5)))
 
 
-def test_the_item_says_whether_it_is_grey():
-    white = {"image": torch.ones(3, 50, 50)}  # a saturated patch of a colour image: equal channels, yet colour
-    colour = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": False})["residual"]
-    grey = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": True})["residual"]
-    assert not torch.equal(colour[0], colour[1])
-    assert torch.equal(grey[0], grey[1])
+def test_the_item_says_whether_it_is_gray():
+    white = {"image": torch.ones(3, 50, 50)}  # a saturated patch of a color image: equal channels, yet color
+    color = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": False})["residual"]
+    gray = MultiPatternNoised("image", "gaussian", 25, 1)({**white, "grayscale": True})["residual"]
+    assert not torch.equal(color[0], color[1])
+    assert torch.equal(gray[0], gray[1])
     repeated = RepeatGrayscaled("image")({"image": torch.rand(1, 8, 8)})
     assert repeated["image"].shape == (3, 8, 8) and repeated["grayscale"] is True
     assert RepeatGrayscaled("image")({"image": torch.rand(3, 8, 8)})["grayscale"] is False
@@ -192,7 +193,7 @@ def test_a_recorded_draw_is_replayed_to_the_bit(pattern, channels):
 
 
 def test_frozen_draw():
-    """The stream of draws is part of the package's promise: tables made today must be made again tomorrow."""
+    """The stream of draws never changes, so that tables can always be reproduced."""
     noisy = MultiPatternNoise("gaussian", 25, 123)(torch.full((1, 2, 2), 0.5))
     np.testing.assert_allclose(
         noisy.numpy().ravel(), 0.5 + np.array([-1.0856306, 0.99734545, 0.2829785, -1.50629471]) * 25 / 255, rtol=1e-6
@@ -202,7 +203,7 @@ def test_frozen_draw():
     np.testing.assert_allclose(correlated.numpy().ravel(), [0.57506037, 0.67532933, 0.58584136, 0.70466787], rtol=1e-6)
 
 
-# protocol, pattern, noisy values at three places of three equal channels, and of three different ones
+# protocol, pattern, noisy values at three pixels of three equal channels, and of three different ones
 FROZEN = [
     ("physical", "gaussian", [0.43147561, 0.0813670, 0.53618902], [0.43147561, -0.02141165, 0.31803766]),
     ("physical", "speckle", [0.13314757, 0.15694687, 0.53626996], [0.13314757, 0.02830579, 0.39613152]),
@@ -222,7 +223,7 @@ def test_frozen_draws_of_every_protocol(protocol, pattern, gray, color):
         np.testing.assert_allclose(noisy[[0, 13, 30]], expected, rtol=1e-5)
 
 
-# What earlier versions wrote: a record with all fields, a plan without `shared`, a record of before there was clipping.
+# Dictionaries of earlier versions: a record with all fields, a plan without `shared`, a record from before clipping.
 STORED = [
     {"pattern": "speckle", "std": 50.0, "seed": 7, "protocol": "physical", "shared": True, "clip": False,
      "quantize": False},
@@ -302,7 +303,7 @@ def test_random_state_and_determinism_reproduce():
     assert not torch.equal(first[0], first[1])
     try:
         set_determinism(3)
-        once = Compose([RandMultiPatternNoise()])(image)  # Compose is where MONAI hands its seed on
+        once = Compose([RandMultiPatternNoise()])(image)  # MONAI passes its seed on in Compose
         set_determinism(3)
         assert torch.equal(once, Compose([RandMultiPatternNoise()])(image))
     finally:
@@ -336,8 +337,8 @@ def test_kinds_dtypes_and_meta_are_kept():
 
 
 def test_probability_zero_leaves_the_image_clean():
-    item = RandMultiPatternNoised("image", prob=0.0)({"image": MID_GREY})
-    assert torch.equal(item["image"], MID_GREY) and item["noise"]["std"] == 0.0
+    item = RandMultiPatternNoised("image", prob=0.0)({"image": MID_GRAY})
+    assert torch.equal(item["image"], MID_GRAY) and item["noise"]["std"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ def test_probability_zero_leaves_the_image_clean():
         (lambda: RandMultiPatternNoise(patterns=[]), "at least one"),
         (lambda: RandMultiPatternNoised(["a", "b"]), "one key"),
         (lambda: MultiPatternNoised("image", pattern="gaussian"), "together"),
-        (lambda: MultiPatternNoised("image")({"image": MID_GREY}), "nothing to replay"),
+        (lambda: MultiPatternNoised("image")({"image": MID_GRAY}), "nothing to replay"),
         (lambda: MultiPatternNoise("gaussian", 1, 0)(torch.zeros(1, 4, 4, dtype=torch.uint8)), "float images"),
     ],
 )

@@ -20,7 +20,7 @@ __all__ = [
     "no_image_cause",
     "pixel_bytes",
     "pixel_dtype",
-    "stored_limits",
+    "stored_range_of",
 ]
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
@@ -83,7 +83,7 @@ def pixel_dtype(header: Dataset) -> np.dtype:
     return np.dtype(f"{'i' if header.PixelRepresentation else 'u'}{header.BitsAllocated // 8}")
 
 
-def stored_limits(header: Dataset) -> tuple[int, int]:
+def stored_range_of(header: Dataset) -> tuple[int, int]:
     """The lowest and the highest value that ``BitsStored`` allows."""
     bits = int(header.get("BitsStored") or header.BitsAllocated)
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if header.PixelRepresentation else (0, 2**bits - 1)

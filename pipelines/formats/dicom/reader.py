@@ -15,7 +15,7 @@ from ..checks import check_values, reading
 from ..stack import DicomLayout, FormatError, ImageStack
 from .file import read_dataset
 from .geometry import affine_of, frame_planes, order_planes, plane_spacing
-from .pixels import check_image, decode_pixels, frame_count, stored_limits
+from .pixels import check_image, decode_pixels, frame_count, stored_range_of
 from .series import DicomGroups, group_dicom
 from .values import modality_of, padding_mask, rescale_of, split_unused_bits, unit_of
 from .writer import write_dicom
@@ -93,7 +93,7 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         intercept=_one_or_all(intercept),
         unit=unit_of(first),
         modality=modality_of(first),
-        stored_range=stored_limits(first),
+        stored_range=stored_range_of(first),
         frozen=frozen,
         spacing=spacing,
         inverted=first.PhotometricInterpretation == "MONOCHROME1",

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from ....data_manifest.discover import DICOM_MODALITIES
 from ..stack import FormatError
 from .geometry import functional_group
-from .pixels import stored_limits
+from .pixels import stored_range_of
 
 __all__ = ["modality_of", "padding_mask", "rescale_of", "split_unused_bits", "unit_of"]
 
@@ -97,7 +97,7 @@ def split_unused_bits(
         The stored values (PS3.5, 8.1.1: nothing can be assumed of the bits above them), and these bits in their
         places; None when, apart from padding, the values fill whole words.
     """
-    low, high = stored_limits(header)
+    low, high = stored_range_of(header)
     beyond = (pixels < low) | (pixels > high)
     if padding is not None:
         beyond &= ~padding

@@ -91,7 +91,7 @@ class TestMultimodalDenoising(unittest.TestCase):
 
     @parameterized.expand([TEST_CASE_2])
     def test_eval_config(self, override):
-        # evaluate.yaml stands alone and has the properties of an inference
+        # evaluate.yaml is used by itself and has the properties of an inference
         evaluator = self.get_workflow("evaluate", "infer", "evaluating", {**override, "manifest": self.manifest})
         check_workflow(evaluator, check_properties=True)
         self.assertTrue(os.path.isfile(os.path.join(self.output_dir, "evaluate", "scores.csv")))

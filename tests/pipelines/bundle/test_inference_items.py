@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which images are found, where their results go, and what is refused beforehand."""
+"""The images that are found, the paths of their results, and the inputs that are refused."""
 
 from __future__ import annotations
 

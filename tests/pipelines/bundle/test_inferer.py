@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The inferer: grey and colour, images and volumes, the pass-through rule."""
+"""The inferer: gray and color, images and volumes, the pass-through rule."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def network():
     return TwoStageDenoiser(features=4, growth=2, num_blocks=1).eval().requires_grad_(False)
 
 
-def test_colour_and_grey(network):
-    colour = torch.rand(2, 3, 10, 12)
-    torch.testing.assert_close(DenoisingInferer()(colour, network), network(colour), atol=1e-6, rtol=1e-5)
-    grey = torch.rand(2, 1, 10, 12)
-    result = DenoisingInferer()(grey, network)
-    assert result.shape == grey.shape
-    torch.testing.assert_close(result, GrayscaleDenoiser(network)(grey), atol=1e-6, rtol=1e-5)
+def test_color_and_gray(network):
+    color = torch.rand(2, 3, 10, 12)
+    torch.testing.assert_close(DenoisingInferer()(color, network), network(color), atol=1e-6, rtol=1e-5)
+    gray = torch.rand(2, 1, 10, 12)
+    result = DenoisingInferer()(gray, network)
+    assert result.shape == gray.shape
+    torch.testing.assert_close(result, GrayscaleDenoiser(network)(gray), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Misspelt overrides and leaking training data are refused, legitimate ones pass."""
+"""Misspelled overrides and leaking training data are refused, legitimate ones pass."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_known_keys_pass(override):
         (["--validate#handlers#99#path", "x"], "no such key"),
     ],
 )
-def test_misspelt_keys_are_refused(override, message):
+def test_misspelled_keys_are_refused(override, message):
     with pytest.raises(ConfigTypoError, match=message):
         check_overrides([*RUN, "--config_file", TRAIN, *override])
 
@@ -75,7 +75,7 @@ def test_other_command_lines_are_left_alone():
     assert config_files(["pytest", "run"]) == []
 
 
-# how the error comes about, whether one line is enough
+# the source of the error, whether one line is enough
 @pytest.mark.parametrize(
     ("code", "concise"),
     [

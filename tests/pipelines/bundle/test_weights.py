@@ -73,9 +73,9 @@ def broken_files(folder):
     return {
         "missing": (folder / "none.pt", "No such file"),
         "folder": (folder, "Is a directory"),
-        "garbage": (garbage, "no PyTorch"),
-        "empty": (empty, "no PyTorch"),
-        "cut": (cut, "no PyTorch checkpoint"),
+        "garbage": (garbage, "not a PyTorch"),
+        "empty": (empty, "not a PyTorch"),
+        "cut": (cut, "not a PyTorch checkpoint"),
         "pickle": (save({"network": Boobytrap()}, folder, "trap.pt"), "more than weights"),
         "list": (save([1, 2], folder, "list.pt"), "a list"),
         "other keys": (save({"epoch": 3, "lr": 0.1}, folder, "other.pt"), "epoch, lr"),

@@ -165,7 +165,7 @@ def small_weights(tmp_path):
         (["in", "out", "--memory", "much"], "--memory: expected a size such as 512M or 4G, got 'much'."),
         (["in", "out", "--memory", "0"], "--memory: expected a size"),
         (["in", "out", "--intensity-range", 5, 5], "the intensity range 5 5 is empty."),
-        (["in", "out", "--engine", "warp"], "no engine 'warp'"),
+        (["in", "out", "--engine", "warp"], "unknown engine 'warp'"),
         (["in", "out", "--model", "no_such_model"], "no_such_model"),
         (["in", "out", "--device", "abacus"], "there is no device 'abacus'."),
         (["in/a.png", "out.png", "--device", "cuda:99"], "there is no device 'cuda:99' here."),

@@ -110,7 +110,7 @@ def test_unusable_files_fail_or_are_skipped(folder):
         (("verify", "{}/images/s0/0.png"), "not a UTF-8 CSV"),
         (("preset", "{}/none.csv", "--out", "{}/p.csv"), "cannot read the manifest"),
         (("sources", "ham1000"), "did you mean ham10000"),
-        (("sources", "--modality", "dental"), "no source of modality"),
+        (("sources", "--modality", "dental"), "unknown modality"),
     ],
 )
 def test_user_errors_are_one_message_and_a_status(folder, words, message):

@@ -73,7 +73,7 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path, pictures, monkeypat
     outcomes = denoise_many("in", "out", address=cluster.scheduler_address, observer=observer)
     assert observer.outcomes == outcomes
     ((path, cause),) = next(outcome.failures for outcome in outcomes if outcome.state == "failed")
-    assert path == os.path.join("in", "bad.png") and "no PNG" in cause
+    assert path == os.path.join("in", "bad.png") and "not a PNG" in cause
     states = {outcome.source.paths[0].name: outcome.state for outcome in outcomes}
     assert states.pop("bad.png") == "failed"
     assert len(states) == len(NAMES) and set(states.values()) == {"done"}

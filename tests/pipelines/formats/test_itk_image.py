@@ -287,8 +287,8 @@ def colors_last(path):
         ("a.nrrd", changed(b"encoding: raw", b"encoding: raw\nbyte skip: 3"), "skip"),
         ("a.nhdr", changed(b"data file: a.raw", b"data file: a%d.raw 1 4 1"), "several files"),
         ("a.nrrd", changed(b"sizes: 6 5 4", b"sizes: 6 five"), "damaged"),
-        ("a.mha", lambda path: path.write_bytes(b"words " * 99), "no MetaImage"),
-        ("a.nrrd", lambda path: path.write_bytes(b"words " * 99), "no NRRD"),
+        ("a.mha", lambda path: path.write_bytes(b"words " * 99), "not a MetaImage"),
+        ("a.nrrd", lambda path: path.write_bytes(b"words " * 99), "not an NRRD"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(tmp_path, name, write, cause):

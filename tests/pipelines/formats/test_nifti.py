@@ -251,8 +251,8 @@ def rgba(path):
         ("a.nii", lambda path: make(path, noise((7,))), "shape"),
         ("a.nii", lambda path: make(path, noise((7, 0, 5))), "no pixels|cannot be read"),
         ("a.nii", rgba, "RGBA"),
-        ("a.nii", lambda path: path.write_bytes(b"words " * 200), "no NIfTI"),
-        ("a.nii.gz", lambda path: path.write_bytes(b"words " * 200), "no NIfTI"),
+        ("a.nii", lambda path: path.write_bytes(b"words " * 200), "not a NIfTI"),
+        ("a.nii.gz", lambda path: path.write_bytes(b"words " * 200), "not a NIfTI"),
         ("a.nii", lambda path: path.write_bytes(Path(data_path, "row_major.dconn.nii").read_bytes()), "Cifti2"),
     ],
 )

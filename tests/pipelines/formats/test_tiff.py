@@ -335,7 +335,7 @@ def with_nan(path):
         (with_nan, "2 of 2146 values are NaN or infinite"),
         (lambda path: make(path, noise((9, 9), "complex64")), "complex"),
         (lambda path: make(path, noise((9, 9, 3)), planarconfig="contig"), "3 channels"),
-        (lambda path: path.write_bytes(b"words " * 99), "no TIFF"),
+        (lambda path: path.write_bytes(b"words " * 99), "not a TIFF"),
         (lambda path: path.write_bytes(b"II*\0" + b"\xff" * 40), "no page"),
     ],
 )

@@ -33,7 +33,7 @@ def test_evaluation_writes_scores_and_tables(pairs, tmp_path):
 
 def test_unknown_methods_and_manifests_are_one_line(pairs, tmp_path):
     wrong = run("evaluate", "--manifest", pairs, "--output", tmp_path, "--only", "median")
-    assert wrong.exit_code == 1 and "error: no method 'median'; there are quarter_dose, wiener" in wrong.output
+    assert wrong.exit_code == 1 and "error: unknown method 'median'; choose from quarter_dose, wiener" in wrong.output
     missing = run("evaluate", "--manifest", tmp_path / "no.csv", "--output", tmp_path)
     assert missing.exit_code == 1 and "no.csv: cannot read the manifest" in missing.output
 

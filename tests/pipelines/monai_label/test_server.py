@@ -250,8 +250,8 @@ def test_impossible_requests_are_refused_with_a_reason(server, studies, image, p
 def test_other_unknown_names_are_refused_with_a_reason(server, studies):
     out = {"label": ("a.nii.gz", b"x")}
     for answer, status, reason in (
-        (server.infer("photo", model="nobody"), 404, "no model 'nobody'; there are low_dose_ct_denoising"),
-        (server.post("/activelearning/nobody"), 404, "no strategy 'nobody'"),
+        (server.infer("photo", model="nobody"), 404, "unknown model 'nobody'; choose from low_dose_ct_denoising"),
+        (server.post("/activelearning/nobody"), 404, "unknown strategy 'nobody'"),
         (server.put("/datastore/image/info?image=nobody", data={"info": "{}"}), 404, "nobody"),
         (server.put("/datastore/image/info?image=photo", data={"info": "{"}), 400, "not JSON"),
         (server.infer("photo", output="dicom_seg"), 400, "no segmentation"),

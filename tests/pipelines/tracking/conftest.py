@@ -24,7 +24,7 @@ PATIENT = "DOE-JANE-19600101"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """One thread, and no store but the test's own."""
+    """One thread, and only the test's own store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -34,7 +34,7 @@ def environment(monkeypatch):
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
-    """MLflow needs seconds to make a database: one for all tests, copied."""
+    """One database for all tests, which is copied: MLflow needs seconds to make one."""
     path = tmp_path_factory.mktemp("empty") / "mlruns.db"
     run = TrackedRun(path, experiment_name="unused")
     run.finish()
@@ -43,7 +43,7 @@ def empty_database(tmp_path_factory):
 
 @pytest.fixture
 def store(empty_database, tmp_path):
-    """The path of an SQLite store, in a folder with a blank in its name."""
+    """The path of an SQLite store, in a folder with a space in its name."""
     folder = tmp_path / "a store"
     folder.mkdir()
     return shutil.copy(empty_database, folder / "mlruns.db")
@@ -51,7 +51,7 @@ def store(empty_database, tmp_path):
 
 @pytest.fixture
 def client(store):
-    """Reads the store."""
+    """A client of the store."""
     return MlflowClient(f"sqlite:///{store}")
 
 
@@ -73,7 +73,7 @@ def items():
 
 @pytest.fixture
 def training(items, tmp_path):
-    """Makes a trainer of two iterations an epoch with a tracker; ``training(store, **tracker_arguments)``."""
+    """Makes a trainer with two iterations per epoch and a tracker; ``training(store, **tracker_arguments)``."""
 
     def make(store, epochs=2, handlers=(), after=(), **arguments):
         torch.manual_seed(0)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The runs that the bundles' evaluations make of the scores in their folder."""
+"""The MLflow runs of the bundles' evaluations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from noisewise.data_manifest import Manifest
 from noisewise.pipelines.tracking import bundle_evaluation
 
-# The function, the module whose scores it reads, how it reads them, what it is told besides
+# function, module of the scores, name of the reader, further arguments
 KINDS = [
     (bundle_evaluation.log_comparison, "evaluation", "read_scores", {}),
     (bundle_evaluation.log_low_dose_ct, "low_dose_ct", "read_rows", {"scored": {"dose": 0.25}}),

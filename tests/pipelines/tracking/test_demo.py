@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo store in small: tiny networks, two steps."""
+"""A small demo store: tiny networks, two steps."""
 
 import hashlib
 import subprocess
@@ -43,7 +43,7 @@ def tiny(tmp_path):
 def test_trainings_evaluations_and_registered_versions(tiny, store, client, tmp_path, monkeypatch):
     pytest.importorskip("data_store", reason="the embedded images need pydicom-data")
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(demo, "STORE", str(store))  # a database that is there already: making one takes seconds
+    monkeypatch.setattr(demo, "STORE", str(store))  # an existing database: making one takes seconds
     output, lines = tmp_path / "demo", []
     runs = [
         DemoRun("tiny physical", (tiny,), {"protocol": "physical"}),
@@ -97,7 +97,7 @@ def test_configs_of_the_runs_exist():
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Runs the command; nothing is trained, and what would be started is kept."""
+    """Runs the command; nothing is trained, and the server's command is kept instead of run."""
     started = []
 
     def build(output, report):

@@ -55,7 +55,7 @@ def test_large_images_are_cut_not_scaled(item):
     np.testing.assert_array_equal(tile(panel, 0, 2, 152, 152), shown(item["label"])[4:156, 4:156])
 
 
-def test_grey_images_and_volumes():
+def test_gray_images_and_volumes():
     volume = torch.rand(1, 150, 150, 5) * 255
     panel = denoising_panel({"image": volume, "label": volume, "pred": volume})
     assert (tile(panel, 0, 0, 150, 150) == shown(volume[..., 2]).repeat(3, -1)).all()

@@ -41,14 +41,14 @@ def test_what_may_name_a_file(value, expected):
 
 def test_nested_parameters_get_dotted_names_and_paths_are_left_out():
     params = {
-        "optimiser": {"lr": 1e-4, "betas": [0.5, 0.999]},
+        "optimizer": {"lr": 1e-4, "betas": [0.5, 0.999]},
         "data": {"dir": "/hospital/images", "workers": 2},
         "stages": [{"name": "nen"}, {"name": "rn"}],
         "loss (L_E)": "mse",
     }
     assert flatten_parameters(params) == {
-        "optimiser.lr": "0.0001",
-        "optimiser.betas": "[0.5, 0.999]",
+        "optimizer.lr": "0.0001",
+        "optimizer.betas": "[0.5, 0.999]",
         "data.workers": "2",
         "stages.0.name": "nen",
         "stages.1.name": "rn",

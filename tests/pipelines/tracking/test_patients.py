@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A patient's name in DICOM tags, in names of files and folders and in a config does not get into the store."""
+"""A patient's name in DICOM tags, file and folder names or a config does not get into the store."""
 
 import dataclasses
 import sqlite3
@@ -27,7 +27,7 @@ CONFIGS = bundle_path("multimodal_denoising") / "configs"
 
 @pytest.fixture
 def manifest(tmp_path):
-    """Three patients, one a split, in folders and files that are named like them."""
+    """Three patients, one per split, in folders and files that are named after them."""
     folder = tmp_path / PATIENT
     folder.mkdir()
     for index, split in enumerate(("train", "val", "test")):
@@ -44,7 +44,7 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def bundle(monkeypatch):
-    """Runs a config as its command line does, which is where the stored config files are taken from."""
+    """Runs a config as its command line does, from which the stored config files are taken."""
 
     def start(run_id, files, overrides):
         line = ["monai.bundle", "run", run_id, "--config_file", str([str(file) for file in files])]
@@ -57,7 +57,7 @@ def bundle(monkeypatch):
 
 def test_no_patient_identifier_gets_into_the_store(manifest, bundle, store, client, tmp_path):
     output = tmp_path / PATIENT / "training"
-    # Paths may stand in a config of the user's as well as on the command line.
+    # Paths may be in a user's config as well as on the command line.
     own = tmp_path / PATIENT / "own.yaml"
     own.write_text(yaml.safe_dump({"manifest": str(manifest), "dataset_dir": f"$'{PATIENT}/' + 'x'"}))
     common = {"tracking_uri": f"sqlite:///{store}", **SMALL}
@@ -68,7 +68,7 @@ def test_no_patient_identifier_gets_into_the_store(manifest, bundle, store, clie
     evaluation |= {"manifest": str(manifest), "stds": [50], "progress": False}
     bundle("evaluating", [CONFIGS / "evaluate.yaml"], {**common, **evaluation})
 
-    # Both runs are there, with their numbers, pictures and configs.
+    # Both runs exist, with their numbers, pictures and configs.
     runs = client.search_runs([client.get_experiment_by_name("noisewise").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"} and len(runs) == 2
     files = [path for path in Path(store).parent.rglob("*") if path.is_file()]
@@ -87,13 +87,13 @@ def test_no_patient_identifier_gets_into_the_store(manifest, bundle, store, clie
             assert set(Image.open(path).text) <= {"Software"}, relative
         if path.suffix == ".webp":
             assert not Image.open(path).getexif(), relative
-    # What a dump shows is the same as what the pages show.
+    # A dump shows the same data as the pages.
     with sqlite3.connect(store) as database:
         assert PATIENT not in "\n".join(database.iterdump())
 
 
 def test_the_search_finds_what_it_looks_for(store, client):
-    """The check above would see a name that did get into the store."""
+    """The check above would find a name in the store."""
     experiment = client.create_experiment("with a name", artifact_location=str(Path(store).parent / "mlruns"))
     run = client.create_run(experiment, run_name=PATIENT)
     MlflowClient(f"sqlite:///{store}").log_param(run.info.run_id, "who", PATIENT)

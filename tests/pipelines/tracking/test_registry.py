@@ -62,9 +62,9 @@ def test_a_version_says_where_its_weights_come_from(store, client, run_id, tmp_p
         "bundle.version": metadata["version"],
         "test.psnr": "30.1",
     }
-    # The run's status and time of its end are its training's.
+    # The run keeps the status and end time of its training.
     assert client.get_run(run_id).info.status == "FINISHED"
-    # What the version points to is the file itself, in a folder that says nothing of where it was.
+    # The version points to the file itself, in a folder whose name does not reveal where it was.
     (stored,) = Path(store).parent.rglob("*.pt")
     assert stored.read_bytes() == weights.read_bytes()
     assert version.source.endswith(str(stored.parent.relative_to(Path(store).parent)))
@@ -108,7 +108,7 @@ def test_versions_of_other_makers_are_not_handed_out(store, client, run_id, tmp_
         fetch_weights(MODEL, 1, tmp_path / "out.pt", store)
 
 
-# content of the file; None: there is none
+# content of the file, None for a missing file
 WRONG = {
     "missing": None,
     "no PyTorch file": b"weights",

@@ -82,7 +82,7 @@ TABLES = [
     ("manifest.csv", "path,split\nx,train\n", False),
     ("scores.csv", "image,psnr\nx/y/z,31.5\n", False),
     ("scores.csv", "image,psnr\nSMITH.dcm,31.5\n", False),
-    ("summary.md", "| PSNR/dB | SSIM |\n|--:|--:|\n| 31.5 | 0.9 |\n\n![](neighbour.png)\n", True),
+    ("summary.md", "| PSNR/dB | SSIM |\n|--:|--:|\n| 31.5 | 0.9 |\n\n![](neighbor.png)\n", True),
     ("summary.md", "| SMITH.png | 31.5 |\n", False),
     ("binary.csv", b"\xff\xfe\x00", False),
     ("empty.csv", "", True),
@@ -91,7 +91,7 @@ TABLES = [
 
 @pytest.mark.parametrize("name, content, stored", TABLES)
 def test_tables_that_name_files_are_not_stored(run, client, tmp_path, caplog, name, content, stored):
-    (tmp_path / "neighbour.png").touch()
+    (tmp_path / "neighbor.png").touch()
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     run.log_file(path, "results")

@@ -13,7 +13,7 @@ from noisewise.pipelines.tracking import TrackedRun
 
 @pytest.fixture
 def serve(store, tmp_path, monkeypatch):
-    """Starts an MLflow server on a port of the loopback interface (0: any); gives the function that stops it."""
+    """Starts an MLflow server on a port of the loopback interface (0: any); returns the function that stops it."""
     server = pytest.importorskip("mlflow.server")
     serving = pytest.importorskip("werkzeug.serving")
     monkeypatch.setenv(server.BACKEND_STORE_URI_ENV_VAR, f"sqlite:///{store}")

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow server`` as docs/mlflow.md starts it, in a process of its own, and read as anybody reads it: over HTTP."""
+"""``mlflow server`` as docs/mlflow.md starts it, in a separate process, and read over HTTP as by any client."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def server(empty_database, tmp_path_factory):
-    """The address of a server with a database and a folder of artifacts of its own."""
+    """The address of a server with its own database and folder of artifacts."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "mlflow.db")
     port = free_port()
@@ -46,7 +46,7 @@ def server(empty_database, tmp_path_factory):
         _wait(process, address, folder / "log")
         yield address, folder
     finally:
-        # The server has workers of its own.
+        # The server starts its own workers.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow reports nothing to its makers unless asked to."""
+"""MLflow sends no usage reports to its makers unless they are turned on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(before, get_telemetry_client() is not None)
 # the variable before the start, whether reports are on before and after noisewise is imported
 @pytest.mark.parametrize(("value", "expected"), [(None, "True False"), ("false", "True True"), ("true", "False False")])
 def test_reports_are_off_by_default(tmp_path, value, expected):
-    # What MLflow takes for a test or for continuous integration, where it reports nothing anyway.
+    # Variables by which MLflow recognizes tests and continuous integration, where it never sends reports.
     ours = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "CI", "GITHUB_ACTIONS", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY")
     environment = {key: item for key, item in os.environ.items() if key not in ours}
     if value is not None:

@@ -54,7 +54,7 @@ def test_what_a_run_leaves(training, store, client, tmp_path):
     trainer, tracker = training(
         store,
         run_name="first",
-        params={"optimiser": {"name": "Adam", "lr": 1e-3}, "protocol": "physical"},
+        params={"optimizer": {"name": "Adam", "lr": 1e-3}, "protocol": "physical"},
         config_files=str(config),
         seed=7,
         manifest_digest="ab" * 32,
@@ -66,8 +66,8 @@ def test_what_a_run_leaves(training, store, client, tmp_path):
     assert run.info.status == "FINISHED" and run.info.run_name == "first"
     assert (output / "mlflow_run_id.txt").read_text().strip() == run.info.run_id
     assert run.data.params == {
-        "optimiser.name": "Adam",
-        "optimiser.lr": "0.001",
+        "optimizer.name": "Adam",
+        "optimizer.lr": "0.001",
         "protocol": "physical",
         "seed": "7",
         "device": "cpu",
@@ -84,7 +84,7 @@ def test_what_a_run_leaves(training, store, client, tmp_path):
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.digest == "ab" * 8 and data.dataset.profile == '{"train": 4, "val": 4}'
 
-    # Each stage's losses at the trainer's iterations; validation's metrics at the epochs' ends, "val_" only once.
+    # Losses of both stages at the trainer's iterations; validation metrics at the end of epochs, with "val_" only once.
     assert set(run.data.metrics) == {
         "train/nen_loss", "train/rn_loss", "train/lr", "val/psnr", "val/mse", "val/best_psnr",
     }  # fmt: skip
@@ -109,7 +109,7 @@ def test_what_a_run_leaves(training, store, client, tmp_path):
     assert float(table["psnr"]["best"]) == pytest.approx(max(history.values()), rel=1e-5)
     assert set(table) == {"psnr", "mse"}
 
-    # Two panels at every validation, and what goes in at step 0, where MLflow's pages begin.
+    # Two panels at every validation, and the inputs at step 0, where MLflow's pages begin.
     panels = sorted(path.split("+timestamp")[0] for path in stored if path.endswith(".png") and "panel" in path)
     assert panels == [f"images/val~panel_{i}+step+{step}" for i in (0, 1) for step in (0, 2, 4)]
     (last,) = folder.glob("images/val~panel_0+step+4+*.png")
@@ -156,7 +156,7 @@ def test_nothing_that_names_a_patient_or_a_file_reaches_the_store(training, stor
         if engine.state.iteration == 3:
             raise RuntimeError(f"/hospital/{PATIENT}/1.dcm is broken")
 
-    # Once to the end, once into an error whose message names a file.
+    # One run completes, one ends with an error whose message names a file.
     trainer.run()
     trainer, _ = training(store)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, fail)
@@ -240,7 +240,7 @@ def test_a_killed_run_is_continued(training, store, client, tmp_path):
     assert killed.info.status == "RUNNING"
     assert steps(client, killed.info.run_id, "train/rn_loss") == [1, 2, 3, 4, 5]
 
-    # The new process repeats iteration 5, as one that starts from a checkpoint of iteration 4 does.
+    # The new process repeats iteration 5, as if it started from a checkpoint of iteration 4.
     trainer, _ = training(store, epochs=3, resume=True, params={"lr": 2}, manifest_digest="0" * 64)
     trainer.add_event_handler(
         Events.STARTED, lambda e: setattr(e.state, "epoch", 2) or setattr(e.state, "iteration", 4)
@@ -314,7 +314,7 @@ def test_a_store_that_cannot_be_used_stops_the_training_at_its_start(training, t
     with pytest.raises(RuntimeError, match="MLFLOW_TRACKING_URI") as caught:
         trainer.run()
     assert shown in str(caught.value) and "secret" not in str(caught.value)
-    # MLflow alone takes minutes to say so.
+    # MLflow itself would take minutes to report this.
     assert time.monotonic() - start < 30
 
 
@@ -339,7 +339,7 @@ def test_a_store_that_fails_in_mid_run_does_not_stop_the_training(training, stor
     trainer.run()
     warned = [record.getMessage() for record in caplog.records if "the server is gone" in record.getMessage()]
     assert [text.split(": ")[1].split(" failed")[0] for text in warned] == ["logging metrics", "logging images"]
-    # The numbers arrive late, but they arrive.
+    # The numbers arrive late, but none is lost.
     run = only_run(client)
     assert run.info.status == "FINISHED"
     assert steps(client, run.info.run_id, "train/nen_loss") == [1, 2, 3, 4, 5, 6]

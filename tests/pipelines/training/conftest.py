@@ -32,7 +32,7 @@ TINY = {
 
 
 def texture(seed: int, size: int = 64) -> np.ndarray:
-    """A smooth random grey image, uint8."""
+    """A smooth random gray image, uint8."""
     rough = np.random.RandomState(seed).rand(5, 5)
     return np.asarray(Image.fromarray((rough * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC))
 
@@ -66,7 +66,7 @@ def command(manifest: Path, output: Path, *overlays: str, **overrides: object) -
 
 
 def train(manifest: Path, output: Path, *overlays: str, check: bool = True, **overrides: object):
-    """Run it in a process of its own; returns the completed process with its output."""
+    """Run it in a separate process; returns the completed process with its output."""
     done = subprocess.run(
         [sys.executable, *command(manifest, output, *overlays, **overrides)],
         cwd=output.parent,

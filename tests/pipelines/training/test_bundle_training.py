@@ -111,13 +111,13 @@ def test_two_processes_train_one_network(tiny, manifest, tmp_path):
     assert progress["epoch"] == 2 and progress["iteration"] == 6
     lines = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
     assert len(lines) == 2  # one process writes
-    # Each process scored its share: together they are what one process finds for the same weights.
+    # Each process scored its share: together they give the result of one process with the same weights.
     best = max(json.loads(line)["psnr"] for line in lines)
     same = {"initial_weights": tmp_path / "run" / "model.pt", "learning_rate": 0.0, "max_epochs": 1}
     tiny.train(manifest, tmp_path / "check", **same)
     alone = json.loads((tmp_path / "check" / "validation.jsonl").read_text())
     assert alone["psnr"] == pytest.approx(best, abs=1e-3)
-    # The two processes drew different patches: one process with the same seed ends elsewhere.
+    # The two processes drew different patches: one process with the same seed gives other weights.
     tiny.train(manifest, tmp_path / "single", steps_per_epoch=3, max_epochs=2)
     single = weights(tmp_path / "single")
     assert any(not torch.equal(value, single[name]) for name, value in weights(tmp_path / "run").items())
@@ -164,7 +164,7 @@ def test_pairs_of_noisy_and_clean_images(tiny, tmp_path):
     assert lines[-1]["psnr"] > lines[0]["psnr"]
 
 
-# what is wrong, overrides, what the one line of error must name
+# the fault, overrides, the text that the one-line error must contain
 BAD = [
     ("typo", {"max_epoch": 5}, "--max_epoch: no such key.*Did you mean --max_epochs"),
     ("protocol", {"protocol": "fog"}, "protocol must be one of.*'fog'"),

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Training of one network: its step written out, mixed precision, clipping, errors; losses and averages for it."""
+"""Training of one network: its step written out, mixed precision, clipping, errors, losses and averages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_one_step_equals_the_objective_written_out():
     reference.train()
     pred = reference(data["image"])
     noise = data["image"] - pred
-    # The image's squared error is the noise's.
+    # The squared error of the image is that of the noise.
     loss = ((noise - data["residual"]) ** 2).mean()
     loss.backward()
     optimizer.step()
@@ -129,7 +129,7 @@ def test_cross_entropy_clips_what_is_clean():
 
 
 def test_batch_statistics_reach_the_averaged_network():
-    """Its running statistics are the trained network's own, latest ones; its weights lag behind."""
+    """Its running statistics are the latest ones of the trained network; its weights lag behind."""
     network = small()
     average = WeightAverage(network, 0.9)
     make_trainer(network, batches(4), train_handlers=[average]).run()

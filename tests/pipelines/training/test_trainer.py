@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The training engine and its handlers, piece by piece."""
+"""The training engine and its handlers, one by one."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_checkpoint_refuses_what_does_not_fit(tmp_path):
 
     with pytest.raises(ValueError, match="'network' does not fit"):
         resumed(TwoStageDenoiser(features=5), batches(2)).run()
-    with pytest.raises(ValueError, match="2 iterations an epoch"):
+    with pytest.raises(ValueError, match="2 iterations per epoch"):
         resumed(network, batches(3)).run()
     with pytest.raises(ValueError, match=r"lacks \['ema'\]"):
         resumed(network, batches(2), ema=WeightAverage(network)).run()
@@ -200,7 +200,7 @@ def test_checkpoint_refuses_what_does_not_fit(tmp_path):
     trainer.run()
     assert trainer.state.epoch == 2 and trainer.state.iteration == 4
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="no readable training checkpoint"):
+    with pytest.raises(ValueError, match="cannot be read as a training checkpoint"):
         resumed(network, batches(2)).run()
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The copies of the package's bundles, without the check in an environment of its own (``make zoo``)."""
+"""The copies of the package's bundles, without the check in a separate environment (``make zoo``)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_module_and_no_config_refers_to_the_package(copy):
 
 
 def test_every_relative_import_finds_its_module_and_every_module_is_imported(copy):
-    """Exactly the modules that are needed: none is missing, and none is there that nothing imports."""
+    """Exactly the modules that are needed: none is missing, and each one is imported."""
     imported = set()
     for path, tree in modules(copy).items():
         for node in ast.walk(tree):

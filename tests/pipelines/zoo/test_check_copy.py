@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of a copy refuse what is wrong; `make zoo` runs them all where the package is not."""
+"""The checks of a copy find faults; `make zoo` runs them all where the package is not installed."""
 
 from __future__ import annotations
 

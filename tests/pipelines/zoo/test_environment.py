@@ -16,7 +16,7 @@ from noisewise.pipelines.zoo.environment import install_environment
 
 @pytest.fixture
 def pip(monkeypatch):
-    """Stands in for pip: what it was asked to install, and with which result."""
+    """Replaces pip: keeps the requirements it gets, and returns a given status."""
     state = SimpleNamespace(installed=[], returncode=0)
 
     def create(self, folder):

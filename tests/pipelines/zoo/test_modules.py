@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which modules a set of names needs, on a small package made here."""
+"""The modules that a set of names needs, on a small package made here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An ``__init__.py`` for a part of its package's modules."""
+"""An ``__init__.py`` for some of its package's modules."""
 
 from __future__ import annotations
 

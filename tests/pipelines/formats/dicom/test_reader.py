@@ -154,7 +154,7 @@ def enhanced(path):
 
 # What is set (None takes an element away), and what the message says.
 REFUSED = {
-    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "numbers of colors in a palette"),
+    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "indices of colors in a palette"),
     "photometric": ({"PhotometricInterpretation": "HSV"}, "pixels are HSV"),
     "samples": ({"SamplesPerPixel": 3, "PhotometricInterpretation": "MONOCHROME2"}, "of 3 samples"),
     "lut": ({"ModalityLUTSequence": [Dataset()]}, "Modality LUT"),
