@@ -16,8 +16,6 @@ from .console import fail_if_any, say, user_errors
 from .options import OnlyOption, OutputOption, SplitOption
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..low_dose_ct.folds import ComparedDenoisers
 
 __all__ = ["app"]
@@ -156,6 +154,8 @@ def picture(
 ) -> None:
     """Draw the normal dose, simulated low doses of a soft and a sharp kernel, the denoised images and the residuals."""
     with user_errors():
+        import numpy as np
+
         from ...data_manifest import Manifest, build_embedded
         from ...transforms.intensity import CT_RANGE
         from ..denoising import Denoiser

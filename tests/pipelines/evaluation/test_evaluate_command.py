@@ -164,7 +164,7 @@ CONFIGS = {
     "no network": ("features: 8\n", "has no 'network_def'; its keys are features"),
     "typo": ("network_def:\n  _target_: noisewise.networks.TwoStageDenoise\n", "TwoStageDenoise"),
     "argument": ("network_def:\n  _target_: noisewise.networks.TwoStageDenoiser\n  feature: 8\n", "feature"),
-    "no module": ("network_def: 3\n", "no network but a int"),
+    "no module": ("network_def: 3\n", "is not a network but a int"),
     "no yaml": ("network_def: [\n", "cannot be read"),
 }
 

@@ -23,7 +23,7 @@ def test_a_method_is_one_file_and_the_order_is_its_own(methods_folder, method_wr
 def test_methods_are_chosen_by_name(methods_folder):
     found = read_methods(methods_folder)
     assert choose_methods(found, None) == found == choose_methods(found, ["twn", "two_stage"])
-    with pytest.raises(MethodError, match="no method 'dncn'; there are two_stage, twn"):
+    with pytest.raises(MethodError, match="unknown method 'dncn'; choose from two_stage, twn"):
         choose_methods(found, ["dncn"])
 
 

@@ -122,7 +122,7 @@ def test_all_goes_through_everything_and_keeps_what_is_done(trained, output, man
 # arguments, what the message says
 MISTAKES = {
     "manifest": (["train", "--manifest", "none.csv"], "none.csv"),
-    "method": (["train", "--only", "dncn"], "no method 'dncn'; there are two_stage"),
+    "method": (["train", "--only", "dncn"], "unknown method 'dncn'; choose from two_stage"),
     "setting": (["train", "--set", "max_epoch=3"], "Did you mean --max_epochs"),
     "no value": (["train", "--set", "max_epochs"], "expected key=value"),
     "budget": (["train", "--set", "max_epochs=7"], "another budget"),
