@@ -24,7 +24,7 @@ def log_comparison(output_dir: str | os.PathLike, **run: Any) -> str | None:
 
     Args:
         output_dir: the folder of the evaluation.
-        run: arguments of :func:`log_bundle_run` but for ``metrics``.
+        run: arguments of :func:`log_bundle_run` except ``metrics``.
 
     Returns:
         The run's id, or None when there is none.
@@ -42,7 +42,7 @@ def log_low_dose_ct(
         output_dir: the folder of the evaluation.
         params: the settings to compare evaluations by.
         scored: further settings, which tell simulated doses from pairs.
-        run: further arguments of :func:`log_bundle_run` but for ``metrics``.
+        run: further arguments of :func:`log_bundle_run` except ``metrics``.
 
     Returns:
         The run's id, or None when there is none.
