@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-__all__ = ["apply_padded", "reflect_pad"]
+__all__ = ["apply_padded", "reflect_pad", "reflected_indices"]
 
 
 def reflect_pad(x: torch.Tensor, left: int, right: int, top: int, bottom: int) -> torch.Tensor:
@@ -62,3 +62,19 @@ def apply_padded(
     if not down and not across:  # no crop either, so that a traced graph fixes no size
         return network(x)
     return network(reflect_pad(x, 0, across, 0, down))[..., :rows, :columns]
+
+
+def reflected_indices(length: int, total: int, device: torch.device) -> torch.Tensor:
+    """Indices that extend an axis by reflection about its last element, as :func:`reflect_pad` does; can be scripted.
+
+    Args:
+        length: length of the axis.
+        total: length of the extended axis.
+        device: where the indices go.
+
+    Returns:
+        ``total`` indices below ``length``: 0, 1, ..., length - 1, length - 2, ...
+    """
+    period = max(2 * (length - 1), 1)
+    indices = torch.arange(total, device=device) % period
+    return torch.where(indices < length, indices, period - indices)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .padding import apply_padded
+from .padding import reflected_indices
 
 __all__ = ["PlainResidualBlock", "ResidualUNet"]
 
@@ -76,6 +76,8 @@ class ResidualUNet(nn.Module):
         Bias-Free Convolutional Neural Networks, ICLR 2020.
     """
 
+    __jit_unused_properties__ = ("grid", "receptive_radius")
+
     def __init__(
         self,
         channels: int = 3,
@@ -96,8 +98,11 @@ class ResidualUNet(nn.Module):
         self.encoder = nn.ModuleList(_chain(width, count) for width, count in sides)
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in steps)
         self.middle = _chain(widths[-1], blocks[-1])
-        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in steps)
-        self.decoder = nn.ModuleList(_chain(width, count) for width, count in sides)
+        # From coarse to fine, in the order of use.
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in reversed(steps)
+        )
+        self.decoder = nn.ModuleList(_chain(width, count) for width, count in reversed(sides))
         self.tail = nn.Conv2d(widths[0], channels, 3, padding=1, bias=False)
         self._initialize()
 
@@ -127,20 +132,34 @@ class ResidualUNet(nn.Module):
         return 2 * convolutions + middle + self.grid - 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Args: x: noisy images ``(B, channels, H, W)``. Returns: denoised images of the same shape."""
-        return x + apply_padded(self._residual, x, multiple=self.grid)
+        """Denoise; sides off the grid are padded by reflection at the right and below, and cropped again.
+
+        Args:
+            x: noisy images ``(B, channels, H, W)``.
+
+        Returns:
+            Denoised images of the same shape.
+        """
+        grid = 1 << len(self.down)
+        rows, columns = x.shape[-2], x.shape[-1]
+        down, across = -rows % grid, -columns % grid
+        if down == 0 and across == 0:  # no crop either, so that a traced graph fixes no size
+            return x + self._residual(x)
+        padded = x.index_select(-2, reflected_indices(rows, rows + down, x.device))
+        padded = padded.index_select(-1, reflected_indices(columns, columns + across, x.device))
+        return x + self._residual(padded)[..., :rows, :columns]
 
     def _residual(self, x: torch.Tensor) -> torch.Tensor:
         head = self.head(x)
         out = head
-        skips = []
+        skips: list[torch.Tensor] = []
         for blocks, down in zip(self.encoder, self.down):
             out = blocks(out)
             skips.append(out)
             out = down(out)
         out = self.middle(out)
-        for up, blocks, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips)):
-            out = blocks(up(out) + skip)
+        for up, blocks in zip(self.up, self.decoder):
+            out = blocks(up(out) + skips.pop())
         return self.tail(out + head)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from noisewise.networks import GrayscaleDenoiser, ResidualUNet, fold_to_grayscale
-from noisewise.networks.padding import reflect_pad
+from noisewise.networks.padding import reflect_pad, reflected_indices
 
 SMALL = {"widths": (4, 6, 8), "blocks": (1, 2, 1)}
 
@@ -51,8 +51,8 @@ def test_layers_written_out(network, denoisers):
     first = chain(head, network.encoder[0])
     second = chain(functional.conv2d(first, network.down[0].weight, stride=2), network.encoder[1])
     out = chain(functional.conv2d(second, network.down[1].weight, stride=2), network.middle)
-    out = chain(functional.conv_transpose2d(out, network.up[1].weight, stride=2) + second, network.decoder[1])
-    out = chain(functional.conv_transpose2d(out, network.up[0].weight, stride=2) + first, network.decoder[0])
+    out = chain(functional.conv_transpose2d(out, network.up[0].weight, stride=2) + second, network.decoder[0])
+    out = chain(functional.conv_transpose2d(out, network.up[1].weight, stride=2) + first, network.decoder[1])
     torch.testing.assert_close(network(x), x + conv(out + head, network.tail))
 
 
@@ -103,10 +103,23 @@ def test_a_traced_graph_takes_every_size_on_the_grid(network, denoisers):
     torch.testing.assert_close(traced(x), network(x))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 17), (16, 24)])
+def test_scripted_equals_eager(network, denoisers, size):
+    x = denoisers.image(2, 3, *size)
+    torch.testing.assert_close(torch.jit.script(network)(x), network(x))
+
+
+@pytest.mark.parametrize(("length", "total"), [(1, 8), (2, 8), (3, 8), (7, 8), (8, 8)])
+def test_reflected_indices_extend_as_reflect_pad(length, total):
+    line = torch.arange(float(length)).reshape(1, 1, 1, length)
+    extended = line[..., reflected_indices(length, total, line.device)]
+    assert torch.equal(extended, reflect_pad(line, 0, total - length, 0, 0))
+
+
 def test_frozen_value(denoisers):
     torch.manual_seed(0)
     with torch.no_grad():
-        assert float(ResidualUNet()(denoisers.image(1, 3, 24, 24)).mean()) == pytest.approx(0.498244, rel=1e-4)
+        assert float(ResidualUNet()(denoisers.image(1, 3, 24, 24)).mean()) == pytest.approx(0.510978, rel=1e-4)
 
 
 # arguments, what the message says
