@@ -41,7 +41,8 @@ train: $(INSTALLED)
 
 # A folder's tests share a process, as many processes at a time as there are cores, those that take longest first. So
 # the thread pools of engines and codecs stay apart from what other folders fork. A process that a signal ended is
-# started once more, and the report says so; failed tests never are. (Status 5 of pytest: all of them were skipped.)
+# started once more, and the report says so; failed tests never are. Status 5 of pytest means that there was no test to
+# run or that all were skipped; with --no-skips, tests/conftest.py turns it into a failure.
 LONGEST := tests/pipelines/training/ tests/pipelines/tracking/ tests/bundles/ tests/pipelines/denoising/ \
 	tests/pipelines/engines/
 TEST_FILES = $(filter-out $(ELSEWHERE),$(sort $(shell find tests -name 'test_*.py')))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -36,3 +37,16 @@ def test_a_kill_in_mid_write_keeps_the_old_file(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], cwd=tmp_path).returncode == -9
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("file_name", ["table.csv", "weights.pt"])
+def test_the_content_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch, file_name):
+    path, synced = tmp_path / file_name, []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"x" * 5000)
+    assert synced == [(5000, False)] and path.exists()

@@ -31,3 +31,11 @@ def test_what_would_be_skipped_fails_by_name_when_asked(tmp_path):
     assert "1 failed" in strict.stdout and "2 errors" in strict.stdout
     for reason in ("a_package_that_is_not_there", "no dciodvfy", "no git"):
         assert reason in strict.stdout
+    named = run("--no-skips", "--may-skip=dciodvfy", "--may-skip=git", "--continue-on-collection-errors")
+    assert named.returncode == 1 and "1 passed, 2 skipped, 1 xfailed, 1 error" in named.stdout, named.stdout
+    assert "a_package_that_is_not_there" in named.stdout
+    # Status 5, which the Makefile takes for success, is for runs without --no-skips.
+    nothing = ("test_good.py", "-k", "no_test_has_this_name")
+    assert run(*nothing).returncode == 5 and run("--no-skips", *nothing).returncode == 1
+    module = ("test_module.py", "--no-skips", "--may-skip=a_package_that_is_not_there")
+    assert run(*module).returncode == 5

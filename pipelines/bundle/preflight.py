@@ -17,12 +17,17 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 from monai.bundle import run as bundle_run
-from monai.bundle.utils import ID_REF_KEY, ID_SEP_KEY
+from monai.bundle.utils import EXPR_KEY, ID_REF_KEY, ID_SEP_KEY
 
 from ...data_manifest import Manifest, verify_manifest
 from ...listing import first_lines
+from ..metrics.vifp import SMALLEST_SIDE as VIFP_SMALLEST_SIDE
 
 __all__ = ["ConfigTypoError", "check_overrides", "check_training_data", "concise_errors", "config_files"]
+
+
+# As Fire reads them; an option without a value is True.
+BOOLEANS = ("True", "False", "1", "0", 1, 0, "")
 
 
 class ConfigTypoError(ValueError):
@@ -51,12 +56,14 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
     """Refuse misspelled overrides of a ``python -m monai.bundle run`` command line.
 
     MONAI adds unknown keys to the config silently, so ``--max_epoch 5`` would train to the end of the default budget.
+    And it reads ``--track false`` as a text, which counts as true.
 
     Args:
         argv: the command line; ``sys.argv`` when None. One that does not run a bundle is ignored.
 
     Raises:
         ConfigTypoError: when an override's key is in none of the config files.
+        ValueError: when the config has True or False under a key, and the override is neither.
     """
     argv = list(sys.argv if argv is None else argv)
     options = _all_options(argv)
@@ -74,6 +81,7 @@ def check_overrides(argv: Sequence[str] | None = None) -> None:
             close = difflib.get_close_matches(key.replace("#", ID_SEP_KEY), known, n=1)
             hint = f" Did you mean --{close[0]}?" if close else ""
             raise ConfigTypoError(f"--{key}: no such key in {', '.join(files)}.{hint}")
+        _check_boolean(key, options[key], _value(config, path))
 
 
 def concise_errors() -> None:
@@ -113,6 +121,7 @@ def check_training_data(
     val_size: int,
     paired: bool = False,
     within_subjects: bool = False,
+    smallest_val_size: int = VIFP_SMALLEST_SIDE,
 ) -> None:
     """Refuse training data that would fail later: missing files, images smaller than a patch.
 
@@ -126,10 +135,16 @@ def check_training_data(
             images, which must not have one.
         within_subjects: whether validation images may come from the training's subjects. Meant for studies of a few
             patients with a separate test patient; such a validation says nothing about new patients.
+        smallest_val_size: the smallest validation crop that the metrics of the validation accept.
 
     Raises:
         ValueError: when the data cannot be used; the message names the first few files and the cause for each.
     """
+    if val and val_size < smallest_val_size:
+        raise ValueError(
+            f"val_size is {val_size}, but the metrics of the validation need crops of {smallest_val_size} x "
+            f"{smallest_val_size} pixels or more: pass --val_size {smallest_val_size} or a larger number."
+        )
     wrong = [item["image"] for item in (*train, *val) if bool(item.get("target")) is not paired]
     if wrong and paired:
         raise ValueError(f"{manifest.name}: {wrong[0]} has no target ({len(wrong)} in all); every pair needs one.")
@@ -197,6 +212,26 @@ def _exists(config: Any, path: Sequence[str]) -> bool:
         if isinstance(node, str) and node.startswith(ID_REF_KEY):
             return True
     return True
+
+
+def _value(config: Any, path: Sequence[str]) -> Any:
+    """The value at a path; None if there is none, or if it lies behind a reference."""
+    for part in path:
+        if isinstance(config, list) and part.lstrip("-").isdigit():
+            config = config[int(part)]
+        elif isinstance(config, Mapping):
+            config = config.get(part)
+        else:
+            return None
+    return config
+
+
+def _check_boolean(key: str, given: Any, default: Any) -> None:
+    if not isinstance(default, bool) or isinstance(given, bool) or given in BOOLEANS:
+        return
+    if isinstance(given, str) and given.startswith((EXPR_KEY, ID_REF_KEY)):
+        return
+    raise ValueError(f"--{key} is either True or False, got {given!r}.")
 
 
 def _known_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -55,9 +55,9 @@ def read_scores(path: str | os.PathLike) -> pd.DataFrame:
 
     Returns:
         One row per image and condition. The columns are ``modality``, ``source``, ``pattern``, ``sigma`` (0..255
-        scale), ``method``, ``image_id``, the five scores, ``seconds``, ``weights`` (SHA-256 or empty), ``network``
-        (:func:`~noisewise.pipelines.evaluation.network_digest`), ``split``, ``protocol``, ``seed``, ``crop`` (pixels
-        or ``none``), ``clip`` and ``quantize``.
+        scale), ``method``, ``image_id``, the scores (NaN where the table is older than a score), ``seconds``,
+        ``weights`` (SHA-256 or empty), ``network`` (:func:`~noisewise.pipelines.evaluation.network_digest`),
+        ``split``, ``protocol``, ``seed``, ``crop`` (pixels or ``none``), ``clip`` and ``quantize``.
 
     Raises:
         ScoreTableError: when the file is not such a table.
@@ -71,9 +71,10 @@ def read_scores(path: str | os.PathLike) -> pd.DataFrame:
         )
     except (ValueError, OSError) as error:
         raise ScoreTableError(f"{path}: is not a table of scores: {error}") from error
-    if tuple(rows.columns) != COLUMNS:
+    missing = [name for name in SCORES if name not in rows]
+    if tuple(rows.columns) != tuple(name for name in COLUMNS if name not in missing) or "psnr" in missing:
         raise ScoreTableError(f"{path}: is not a table of scores: its columns are {list(rows.columns)}.")
-    return rows
+    return rows.reindex(columns=list(COLUMNS))
 
 
 class ScoreTable:

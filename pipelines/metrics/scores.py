@@ -55,4 +55,4 @@ SCORES: dict[str, Score] = {
     "vifp": Score("VIFP", 4, True, VIFPMetric),
     "mse": Score("MSE", 2, False, _mean_squared_error),
 }
-"""The paper's scores, by their column in ``scores.csv``."""
+"""The scores by their column in ``scores.csv``: first the paper's five, then any others."""

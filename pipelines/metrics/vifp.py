@@ -11,7 +11,7 @@ from .base import DataRangeMetric, to_float64
 __all__ = ["VIFPMetric"]
 
 _WINDOWS = (17, 9, 5, 3)
-_SMALLEST_SIDE = 41  # leaves one window at the fourth scale
+SMALLEST_SIDE = 41  # leaves one window at the fourth scale
 _NOISE_VARIANCE = 2.0  # of the eye, in gray levels squared of 0..255
 _EPS = 1e-10
 # Gray levels squared of 0..255: a quarter of one step of 16 bit, above the rounding of float32.
@@ -32,15 +32,16 @@ class VIFPMetric(DataRangeMetric):
     metric is blind to a constant shift of all gray levels.
 
     Deviations from the reference code: images are scaled to 0..255 by ``data_range``, since the noise variance is
-    absolute (on 0..1 the unscaled code silently reads 0.86 where the truth is 0.54). And a channel whose reference is
-    flat (no window's variance reaches 1e-6 gray levels squared of 0..255), where that code divides 0 by 0 or by
-    rounding errors, gives the mean over all windows of ``2 / (2 + v)``, ``v`` being the prediction's variance in the
-    window. This is the limit of the formula for a vanishing detail that the prediction keeps in full under its own
-    fluctuation: 1 where the prediction is flat as well, at any level, toward 0 as it fluctuates.
+    absolute (for scikit-image's ``camera`` under noise of 25, the unscaled code silently reads 1.01 on 0..1, and 0.20
+    on 0..255). And a channel whose reference is flat (no window's variance reaches 1e-6 gray levels squared of 0..255),
+    where that code divides 0 by 0 or by rounding errors, gives the mean over all windows of ``2 / (2 + v)``, ``v``
+    being the prediction's variance in the window. This is the limit of the formula for a vanishing detail that the
+    prediction keeps in full under its own fluctuation: 1 where the prediction is flat as well, at any level, toward 0
+    as it fluctuates.
 
     Above that threshold nothing is changed, so a noisy prediction of a nearly flat reference gives the same value as
-    the reference code, which can be far above 1 (4 for a background of standard deviation 0.1 under noise of 25 on
-    0..255, 189 for 0.01). Look at the values of the images before averaging over near-empty ones.
+    the reference code, which can be far above 1 (about 3 for a background of standard deviation 0.1 under noise of 25
+    on 0..255, about 300 for 0.01). Look at the values of the images before averaging over near-empty ones.
 
     Args:
         data_range: the distance from black to white: 255 for 8 bit, 1 for images in ``[0, 1]``.
@@ -60,10 +61,10 @@ class VIFPMetric(DataRangeMetric):
     def _compute_metric(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if y.ndim != 4:
             raise ValueError(f"VIFP needs images with two spatial axes, (B, C, H, W), got the shape {tuple(y.shape)}.")
-        if min(y.shape[-2:]) < _SMALLEST_SIDE:
+        if min(y.shape[-2:]) < SMALLEST_SIDE:
             height, width = y.shape[-2:]
             raise ValueError(
-                f"VIFP needs images of at least {_SMALLEST_SIDE} x {_SMALLEST_SIDE} pixels, got {height} x {width}."
+                f"VIFP needs images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got {height} x {width}."
             )
         # float64, because variances as differences of squares would drown in float32's rounding where images are
         # smooth. Centered for the same reason: variances do not change, and those of a flat image are exactly 0.

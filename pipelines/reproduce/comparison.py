@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..evaluation import SCORES
 from ..evaluation.summary import AVERAGE, PATTERNS
 from .methods import REINTERPRETED, Method
-from .published import ABLATION, paper_tables, published_scores
+from .published import ABLATION, PAPER_SCORES, paper_tables, published_scores
 from .scoring import SHIPPED
 
 __all__ = [
@@ -112,7 +111,7 @@ def modality_figures(rows: pd.DataFrame, methods: Sequence[TableMethod]) -> pd.D
         & rows["method"].isin([method.name for method in methods])
     ]
     identity = ["modality", "method", "image_id", "sigma"]
-    long = known.melt([*identity, "pattern"], list(SCORES), var_name="score")
+    long = known.melt([*identity, "pattern"], list(PAPER_SCORES), var_name="score")
     groups = pd.concat([long, _both_patterns(long)]).groupby(KEYS, sort=False)["value"]
     figures = groups.agg(
         n="size",

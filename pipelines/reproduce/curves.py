@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ...atomic import write_text_atomically
 from ..evaluation import SCORES
 from ..evaluation.picture import save_figure
+from .published import PAPER_SCORES
 
 __all__ = ["draw_curves", "read_history"]
 
@@ -42,7 +43,7 @@ def read_history(path: str | os.PathLike) -> pd.DataFrame:
         history = pd.DataFrame(lines).drop_duplicates("epoch", keep="last").sort_values("epoch")
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: is not a record of validations: {error}") from None
-    missing = [name for name in ("step", *SCORES) if name not in history]
+    missing = [name for name in ("step", *PAPER_SCORES) if name not in history]
     if missing:
         raise ValueError(f"{path}: is not a record of validations: it lacks {', '.join(missing)}.")
     return history.reset_index(drop=True)
@@ -51,7 +52,7 @@ def read_history(path: str | os.PathLike) -> pd.DataFrame:
 def draw_curves(
     histories: Mapping[str, pd.DataFrame],
     path: str | os.PathLike,
-    scores: Sequence[str] = tuple(SCORES),
+    scores: Sequence[str] = PAPER_SCORES,
     dots_per_inch: int = 120,
 ) -> list[Path]:
     """Draw validation scores over training steps: one panel per score, one curve per method.

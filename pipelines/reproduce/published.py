@@ -9,12 +9,13 @@ from importlib import resources
 
 import pandas as pd
 
-from ..evaluation import SCORES
 from ..evaluation.summary import AVERAGE, PATTERNS
 
-__all__ = ["ABLATION", "paper_tables", "published_cost", "published_scores"]
+__all__ = ["ABLATION", "PAPER_SCORES", "paper_tables", "published_cost", "published_scores"]
 
 ABLATION = "VI"
+PAPER_SCORES = ("psnr", "ssim", "delta_e", "vifp", "mse")
+"""The scores of the paper's tables, by their names in ``noisewise.pipelines.evaluation.SCORES``."""
 NUMERALS = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
 
 
@@ -27,17 +28,17 @@ def published_scores() -> pd.DataFrame:
     Returns:
         One row per figure: ``table`` (``"I"`` to ``"VI"``), ``modality`` (``"all"`` in the ablation), ``method`` (its
         name in the paper's tables), ``pattern`` (``"gaussian"``, ``"speckle"`` or ``"average"``), ``sigma`` (float,
-        0..255 scale), ``score`` (a name in ``noisewise.pipelines.evaluation.SCORES``) and ``published``.
+        0..255 scale), ``score`` (a name in :data:`PAPER_SCORES`) and ``published``.
     """
     printed = _read("published.csv").rename(columns={"noise": "pattern", "psnr_db": "psnr"})
     printed["modality"] = printed["modality"].replace("all (ablation)", "all")
     halves = printed[printed["pattern"].isin(PATTERNS)]
     keys = ["table", "modality", "method", "sigma"]
-    averages = halves.groupby(keys, sort=False)[list(SCORES)].mean().reset_index().assign(pattern=AVERAGE)
+    averages = halves.groupby(keys, sort=False)[list(PAPER_SCORES)].mean().reset_index().assign(pattern=AVERAGE)
     wide = pd.concat([halves, averages]).astype({"sigma": float})
     return wide.melt(
         id_vars=["table", "modality", "method", "pattern", "sigma"],
-        value_vars=list(SCORES),
+        value_vars=list(PAPER_SCORES),
         var_name="score",
         value_name="published",
     )

@@ -28,7 +28,7 @@ from .comparison import (
     table_methods,
 )
 from .methods import Method
-from .published import paper_tables
+from .published import PAPER_SCORES, paper_tables
 from .report import cell
 
 __all__ = ["write_paper_tables"]
@@ -297,7 +297,7 @@ def _write(
         "modality": [ALL, *paper_tables()],
         "sigma": [OVER_HIGH, *sorted(set(table["sigma"]) - {OVER_HIGH}, key=float)],
         "pattern": [*PATTERNS, AVERAGE],
-        "score": list(SCORES),
+        "score": list(PAPER_SCORES),
         "method": list(by_name),
     }
     table = table.sort_values(list(orders), key=lambda column: column.map(orders[column.name].index))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from noisewise.bundles import bundle_path
 from noisewise.data_manifest import Manifest, build_embedded
 from noisewise.pipelines.bundle.weights import load_weights
 from noisewise.pipelines.cli.app import app
+from noisewise.pipelines.denoising import Denoiser
 from noisewise.pipelines.evaluation import read_scores
 
 MODELS = bundle_path("multimodal_denoising") / "models"
@@ -47,3 +49,13 @@ def test_loading_the_weights_reproduces_the_table_to_a_hundredth_of_a_decibel(tm
     shipped = read_scores(TABLE).set_index(KEYS).loc[again.index]
     assert (again["psnr"] - shipped["psnr"]).abs().max() <= 0.01
     assert (again["ssim"] - shipped["ssim"]).abs().max() <= 0.001
+
+
+# bundle, gray levels of 0..255, as docs/denoising.md states them
+@pytest.mark.parametrize(("bundle", "limit"), [("multimodal_denoising", 0.1), ("low_dose_ct_denoising", 0.6)])
+def test_a_constant_image_hardly_moves_away_from_the_border(bundle, limit):
+    denoiser = Denoiser(bundle, engine="torch", precision="float32", device="cpu")
+    for level in (16.0, 64.0, 128.0, 200.0, 240.0):
+        image = np.full((1, 190, 190), level, np.float32)
+        moved = denoiser.denoise_slices(image, (0, 255)) - image
+        assert np.abs(moved[0, 94:-94, 94:-94]).max() < limit

@@ -110,3 +110,12 @@ def test_impossible_kernels_are_refused(arguments):
 def test_impossible_geometries_are_refused(arguments):
     with pytest.raises(ValueError, match="positive"):
         ParallelBeam(**{"size": 8, "pixel_mm": 1.0} | arguments)
+
+
+# cycles/mm, cutoff, order and boost as docs/low_dose_ct.md states them
+@pytest.mark.parametrize(("name", "cutoff", "order", "boost"), [("soft", 0.371, 1.8, 0.76), ("sharp", 0.954, 1, 4.2)])
+def test_kernels_have_their_published_response(name, cutoff, order, boost):
+    frequency = torch.linspace(0, 1.5, 16, dtype=torch.float64)
+    x = frequency / cutoff
+    expected = (1 + boost * x**2) * torch.exp(-(x**order))
+    torch.testing.assert_close(KERNELS[name].response(frequency), expected)

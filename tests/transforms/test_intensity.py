@@ -17,6 +17,7 @@ from noisewise.transforms import (
     ToGreyLevelsd,
     intensity_range,
 )
+from noisewise.transforms.intensity import negative_cause, negative_share
 
 
 # stored dtype, modality, expected range (None: 0 to the 99.9th percentile)
@@ -78,3 +79,19 @@ def test_the_earlier_name_of_gray_levels_works_and_warns():
         old = ToGreyLevelsd("image", eight_bit_key="bits")
     item = {"image": torch.tensor([[0.5, 2.0]]), "bits": True}
     torch.testing.assert_close(old(item)["image"], ToGrayLevelsd("image", "bits")(item)["image"])
+
+
+# clearly negative pixels of a hundred
+@pytest.mark.parametrize(("count", "refused"), [(0, False), (9, False), (11, True), (100, True)])
+def test_more_than_a_tenth_of_negative_pixels_is_refused(count, refused):
+    image = np.full((1, 10, 10), 0.5)
+    image.ravel()[:count] = -0.2
+    assert negative_share(image) == pytest.approx(count / 100)
+    cause = negative_cause(negative_share(image))
+    assert (cause is not None) == refused
+    if refused:
+        assert f"{count}% of its intensities are negative" in cause and "--modality ct" in cause
+
+
+def test_pixels_count_as_negative_below_a_twentieth_of_the_range():
+    assert negative_share(torch.tensor([-0.049, -0.051, 0.0, 1.0])) == 0.25

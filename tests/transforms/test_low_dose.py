@@ -210,3 +210,39 @@ def test_line_integrals_of_another_image_are_refused():
     record = LowDoseRecord(0.25, 1e8, "soft", 1.0, 0)
     with pytest.raises(ValueError, match="bins"):
         low_dose_noise(torch.zeros(96, 40), (96, 96), record, 0.7)
+
+
+# docs/low_dose_ct.md: cutoff in cycles/mm, order and boost of the kernel.
+PUBLISHED = {"soft": (0.371, 1.8, 0.76), "sharp": (0.954, 1.0, 4.2)}
+
+
+def expected_std(kernel: str, reading: float, bin_mm: float) -> float:
+    """Noise in HU of filtered back-projection, from the variance of a reading and the published kernel."""
+    cutoff, order, boost = PUBLISHED[kernel]
+    frequency = np.abs(np.fft.fftfreq(4096, bin_mm))
+    x = frequency / cutoff
+    response = frequency * (1 + boost * x**2) * np.exp(-(x**order))
+    weighted = np.mean(response**2 * (2 + np.cos(2 * np.pi * frequency * bin_mm)) / 3)
+    return float(np.sqrt(reading * np.pi**2 / 480 * weighted) * 1000 / WATER_PER_MM)
+
+
+@pytest.mark.parametrize("kernel", PUBLISHED)
+def test_the_noise_of_a_tube_current_follows_from_the_published_constants(kernel):
+    """300 mA at a quarter of the dose: 1.14e6 photons per mm and mA, in air."""
+    image = torch.full((1, 96, 96), -1000.0)
+    lower = LowDoseCT(dose=0.25, photons=300 * PHOTONS_PER_MA, kernel=kernel, pixel_mm=0.7, electronic=0, modulation=0)
+    values = lower.noise(line_integrals(image[0], 0.7), (96, 96))
+    reading = 3 / (300 * 1.14e6 * 0.7 / 480)
+    assert float(values[24:72, 24:72].std()) == pytest.approx(expected_std(kernel, reading, 0.7), rel=0.04)
+
+
+@pytest.mark.parametrize("dose", [0.1, 0.25, 0.5])
+def test_electronic_noise_is_that_of_the_lower_dose_less_that_of_the_normal_one(dose):
+    """Its part of a reading's variance is e**2 (1 / (a N)**2 - 1 / N**2), written for the N a / (1 - a) photons."""
+    image = torch.full((96, 96), -1000.0)
+    record = LowDoseRecord(dose, 1e10, "soft", 1.0, 5)
+    photons, electronic = 1e10 * 0.7 / 480, 1e5
+    values = low_dose_noise(line_integrals(image, 0.7), image.shape, record, 0.7, electronic=electronic)
+    reading = (1 - dose) / (dose * photons) + electronic**2 * (1 / (dose * photons) ** 2 - 1 / photons**2)
+    assert electronic**2 > 10 * photons  # it outweighs the photons' own noise
+    assert float(values[24:72, 24:72].std()) == pytest.approx(expected_std("soft", reading, 0.7), rel=0.06)

@@ -362,3 +362,27 @@ def test_probability_zero_leaves_the_image_clean():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_levels_are_uniform_from_the_lower_to_the_upper_end():
+    transform = RandMultiPatternNoise(std_range=(20, 60)).set_random_state(0)
+    stds = []
+    for _ in range(2000):
+        transform.randomize()
+        stds.append(transform.plan.std)
+    assert 20 <= min(stds) < 20.5 and 59.5 < max(stds) <= 60
+    assert np.mean(stds) == pytest.approx(40, abs=1) and np.std(stds) == pytest.approx(40 / 12**0.5, rel=0.05)
+    fixed = RandMultiPatternNoise(std_range=(25, 25)).set_random_state(0)
+    fixed.randomize()
+    assert fixed.plan.std == 25
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_record_decides_whether_channels_share_a_draw_and_not_the_image(shared):
+    """A gray image may have got a draw for each channel, a color image one for all."""
+    image = torch.rand(1, 8, 9).repeat(3, 1, 1) if not shared else torch.rand(3, 8, 9)
+    stored = NoiseRecord("gaussian", 25, 3, shared=shared).as_dict()
+    item = MultiPatternNoised("image")({"image": image, "noise": stored})
+    first, second, _ = item["residual"]
+    assert torch.allclose(first, second, atol=1e-6) == shared
+    assert item["noise"] == stored

@@ -52,6 +52,31 @@ def test_misspelled_keys_are_refused(override, message):
         check_overrides([*RUN, "--config_file", TRAIN, *override])
 
 
+@pytest.mark.parametrize("value", ["True", "False", "0", "1", "$not True", "@resume"])
+def test_booleans_pass(value):
+    check_overrides([*RUN, "--config_file", TRAIN, "--track", value])
+    check_overrides([*RUN, "--config_file", TRAIN, f"--track={value}", "--resume"])
+
+
+@pytest.mark.parametrize("key", ["track", "resume", "commercial_use", "train#dataset#copy_cache"])
+@pytest.mark.parametrize("value", ["false", "true", "no", "None", "2"])
+def test_texts_that_would_count_as_true_are_refused(key, value):
+    for override in (["--" + key, value], [f"--{key}={value}"]):
+        with pytest.raises(ValueError, match=f"--{key} is either True or False, got '{value}'"):
+            check_overrides([*RUN, "--config_file", TRAIN, *override])
+
+
+def test_booleans_of_an_args_file(tmp_path):
+    arguments = tmp_path / "args.yaml"
+    for value, message in (("false", None), ("'false'", "--track is either True or False, got 'false'")):
+        arguments.write_text(f"config_file: {TRAIN}\ntrack: {value}\n")
+        if message is None:
+            check_overrides([*RUN, "--args_file", str(arguments)])
+        else:
+            with pytest.raises(ValueError, match=message):
+                check_overrides([*RUN, "--args_file", str(arguments)])
+
+
 def test_several_config_files_count_together():
     both = str([TRAIN, MULTI])
     check_overrides([*RUN, "--config_file", both, "--world_size", "2"])
@@ -135,6 +160,19 @@ def test_validation_on_training_subjects_must_be_asked_for(shared_subject):
     with pytest.raises(ValueError, match="leak: subject 'one'"):
         check(shared_subject)
     check(shared_subject, within_subjects=True)
+
+
+@pytest.mark.parametrize(("val_size", "refused"), [(32, True), (40, True), (41, False)])
+def test_a_validation_crop_that_the_metrics_cannot_take_is_refused(shared_subject, val_size, refused):
+    train, val = (shared_subject.datalist(split) for split in ("train", "val"))
+    options = {"paired": True, "within_subjects": True}
+    if refused:
+        with pytest.raises(ValueError, match=rf"val_size is {val_size}.*41 x 41.*--val_size 41"):
+            check_training_data(train, val, shared_subject, 32, val_size, **options)
+        check_training_data(train, [], shared_subject, 32, val_size, **options)
+        check_training_data(train, val, shared_subject, 32, val_size, smallest_val_size=11, **options)
+    else:
+        check_training_data(train, val, shared_subject, 32, val_size, **options)
 
 
 def test_an_image_in_two_splits_is_never_allowed(shared_subject):

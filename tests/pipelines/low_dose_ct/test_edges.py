@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, special
 
-from noisewise.pipelines.low_dose_ct import edge_response, edge_sharpness_ratio, find_edges
+from noisewise.pipelines.low_dose_ct import Edges, edge_response, edge_sharpness_ratio, find_edges
 
 # Frequency at which exp(-2 (pi sigma f)^2) is one half, times sigma; and the normal distribution's 10 to 90 %.
 F50_GAUSSIAN = math.sqrt(math.log(2) / 2) / math.pi
@@ -119,3 +119,20 @@ def test_bad_input(phantom):
         edge_response(image[1:], find_edges(image))
     with pytest.raises(ValueError, match="spacing_mm"):
         edge_response(image, find_edges(image), spacing_mm=0)
+
+
+@pytest.mark.parametrize("blur_px", [0.3, 0.5])
+def test_bins_do_not_blur_a_sharp_edge(blur_px):
+    """An edge whose place is known exactly, sampled at points: all that may blur it besides are the bins."""
+    rows, columns = (grid.ravel() for grid in np.mgrid[:200, :200])
+    distance = (columns - 100) * np.cos(0.13) + (rows - 100) * np.sin(0.13)
+    near = np.abs(distance) <= 8
+    rows, columns, distance = rows[near], columns[near], distance[near]
+    image = np.zeros((200, 200))
+    image[rows, columns] = 300 * special.ndtr(distance / blur_px) - 100
+    ones = np.ones(len(rows))
+    edges = Edges(rows, columns, distance, -100 * ones, 300 * ones, 8.0, image.shape, points=200)
+    response = edge_response(image, edges)
+    truth = np.exp(-2 * (np.pi * blur_px * response.frequency) ** 2)
+    assert response.frequency[-1] == pytest.approx(1)
+    np.testing.assert_allclose(response.transfer, truth, rtol=0.03, atol=0.004)

@@ -113,3 +113,23 @@ def test_nowhere_flat(phantom):
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must"):
         call()
+
+
+# tissue, lowest and highest HU
+@pytest.mark.parametrize(
+    ("tissue", "low", "high"),
+    [("lung", -950, -500), ("fat", -190, -30), ("soft_tissue", -29, 150), ("bone", 200, None)],
+)
+def test_limits_of_the_tissues(tissue, low, high):
+    def found(value: float) -> set[str]:
+        image = np.full((96, 96), -1000.0)
+        image[8:88, 8:88] = 40
+        image[30:66, 30:66] = value
+        masks = tissue_masks(image)
+        return {name for name, mask in masks.items() if mask[40:56, 40:56].all()}
+
+    assert found(low + 0.5) == {tissue} and tissue not in found(low - 0.5)
+    if high is None:
+        assert found(3000) == {tissue}
+    else:
+        assert found(high - 0.5) == {tissue} and tissue not in found(high + 0.5)

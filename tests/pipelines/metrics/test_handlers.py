@@ -169,4 +169,4 @@ def test_a_score_of_another_output():
 def test_an_unknown_score_is_named():
     with pytest.raises(ValueError, match=r"psnr.*lpips"):
         metric_handler("lpips")
-    assert list(SCORES) == ["psnr", "ssim", "delta_e", "vifp", "mse"]
+    assert list(SCORES)[:5] == ["psnr", "ssim", "delta_e", "vifp", "mse"]  # further ones may follow

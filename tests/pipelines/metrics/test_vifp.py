@@ -193,3 +193,32 @@ def test_bad_arguments():
     for data_range in (0, -255, float("nan")):
         with pytest.raises(ValueError, match="data_range"):
             VIFPMetric(data_range)
+
+
+@pytest.mark.parametrize(("amplitude", "flat"), [(0.95e-3, True), (1.05e-3, False)])
+def test_a_reference_is_flat_below_a_variance_of_one_millionth(amplitude, flat):
+    """A checkerboard of +-a has the variance a**2 in the largest window."""
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    board = (1 - 2.0 * ((rows + columns) % 2))[None, None].double()
+    y = 100 + amplitude * board
+    y_pred = disturbed(y, 10)
+    value, level = (VIFPMetric(255)(y_pred, clean).item() for clean in (y, torch.full_like(y, 100)))
+    assert 0 < level < 1
+    if flat:
+        assert value == pytest.approx(level, rel=1e-4)
+    else:
+        sewar = pytest.importorskip("sewar")
+        expected = sewar.vifp(y[0, 0].numpy(), y_pred[0, 0].numpy())
+        assert value == pytest.approx(expected, rel=1e-2) and value != pytest.approx(level, rel=0.1)
+
+
+def test_figures_of_the_docstring():
+    camera = torch.from_numpy(pytest.importorskip("skimage.data").camera().astype(np.float64))[None, None]
+    noise = torch.from_numpy(np.random.RandomState(0).standard_normal(camera.shape))
+    assert VIFPMetric(255)(camera + 25 * noise, camera).item() == pytest.approx(0.20, abs=0.01)
+    assert VIFPMetric(255)((camera + 25 * noise) / 255, camera / 255).item() == pytest.approx(1.01, abs=0.01)
+    fine = torch.from_numpy(np.random.RandomState(1).standard_normal((1, 1, 256, 256)))
+    for level, expected in ((0.1, 3), (0.01, 300)):
+        background = 100 + level * fine
+        value = VIFPMetric(255)(background + 25 * noise[..., :256, :256], background).item()
+        assert value == pytest.approx(expected, rel=0.3)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from noisewise.pipelines.reproduce.published import paper_tables, published_cost, published_scores
+from noisewise.pipelines.metrics import SCORES, Score
+from noisewise.pipelines.reproduce.published import PAPER_SCORES, paper_tables, published_cost, published_scores
 
 
 def figure(table, method, pattern, sigma, score):
@@ -27,6 +28,12 @@ def test_everything_that_was_printed_is_there():
         "skin": (4, "IV"),
         "microscopy": (5, "V"),
     }
+
+
+def test_a_further_score_is_none_of_the_papers(monkeypatch):
+    before = published_scores()
+    monkeypatch.setitem(SCORES, "mae", Score("MAE", 2, False, lambda data_range, **options: None))
+    assert published_scores().equals(before) and set(before["score"]) == set(PAPER_SCORES) <= set(SCORES)
 
 
 # table, method, pattern, sigma, score, value: from the printed page

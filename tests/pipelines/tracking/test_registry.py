@@ -148,3 +148,21 @@ def test_the_environment_variable_goes_first(store, run_id, tmp_path, monkeypatc
     register_weights(write_weights(tmp_path / "model.pt"), MODEL, run_id, tmp_path / "other.db")
     assert MlflowClient(f"sqlite:///{store}").get_model_version(MODEL, "1").run_id == run_id
     assert not (tmp_path / "other.db").exists()
+
+
+class Boobytrap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["alone", "beside"])
+def test_a_registered_file_runs_no_code(store, client, run_id, tmp_path, name):
+    path, exploded = tmp_path / "model.pt", tmp_path / "exploded"
+    trap = Boobytrap(exploded)
+    torch.save(trap if name == "alone" else {"layer.weight": torch.zeros(2), "trap": trap}, path)
+    with pytest.raises(WeightsError, match=r"model\.pt: .*weights_only=True"):
+        register_weights(path, MODEL, run_id, store)
+    assert not exploded.exists() and client.search_registered_models() == []

@@ -69,9 +69,8 @@ def test_a_slow_failure_is_not_tried_again_for_a_while(run):
 
     calls = []
     assert not run.attempt("waiting", slow)
-    start = time.monotonic()
     assert not run.attempt("calling", calls.append, 1)
-    assert time.monotonic() - start < 0.05 and calls == []
+    assert calls == []
     run._rest_until = time.monotonic()
     assert run.attempt("calling", calls.append, 1) and calls == [1]
 
