@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ...data_manifest.discover import find_image_files, group_by_series, read_dicom_headers
-from ...listing import first_lines
+from ...data_manifest.modalities import MODALITIES
+from ...listing import check_known, first_lines
 from ...transforms import denoised_path
 from ...transforms.intensity import negative_cause, negative_share
 
@@ -43,10 +44,12 @@ def inference_items(
 
     Raises:
         FileNotFoundError: when the folder or a listed image does not exist.
-        ValueError: when there is no image, when results would be written among the inputs, or when a DICOM series
+        ValueError: when there is no such modality, when there is no image, when results would be written among the inputs, or when a DICOM series
             shares its folder with other DICOM files, so that the folder does not identify it.
     """
     root = Path(os.path.abspath(dataset_dir))
+    if modality is not None:
+        check_known("modality", modality.lower(), MODALITIES)
     if images is None:
         sources = _all_images(root, Path(os.path.abspath(output_dir)))
     else:

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...data_manifest.modalities import MODALITIES
 from ...listing import check_known
 from ..engines.base import ENGINES, PRECISIONS, EngineError
 from ..moved import renamed
@@ -40,7 +41,8 @@ class DenoisingSettings:
             depend on it by more than about 1e-6.
         memory: working memory in bytes, beyond the images themselves.
         strength: 0 returns the input, 1 the denoised image, values between a blend.
-        modality: of all images, such as ``"ct"``; None takes the modality that each file states.
+        modality: of all images, one of :data:`~noisewise.data_manifest.modalities.MODALITIES`; None takes
+            the modality that each file states.
         intensity_range: real values ``(low, high)`` that stand for black and white; None finds them by the manifest's
             rule.
         slice_axis: axis (0, 1 or 2) along which volumes are cut; None chooses it by their spacing.
@@ -48,7 +50,7 @@ class DenoisingSettings:
         audit: whether to check the removed noise for structure.
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: if a setting is out of range or there is no such modality.
         EngineError: if there is no such engine or precision.
     """
 
@@ -72,6 +74,8 @@ class DenoisingSettings:
                 object.__setattr__(self, name, convert(getattr(self, name)))
         check_known("engine", self.engine, ENGINES, EngineError)
         check_known("precision", self.precision, PRECISIONS, EngineError)
+        if self.modality is not None:
+            check_known("modality", self.modality.lower(), MODALITIES)
         if self.tile_size is not None and self.tile_size < 1:
             raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
         if not 0.0 <= self.strength <= 1.0:
