@@ -136,7 +136,7 @@ def find_sources(
 def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
     kind = _kind(source)
     if kind is None:
-        raise SourceError(f"{source}: {_no_image(source)} {_formats()} can be denoised.")
+        raise SourceError(f"{source}: {_no_image(source)[:-1]}; {_formats()} are supported.")
     if into_folder:
         output = output / source.name
     if kind != "dicom" and _kind(output) != kind:
@@ -170,9 +170,8 @@ def _find_in_folder(source: Path, output: Path) -> Found:
         series = group_dicom(dicom)
     found.no_images |= series.no_images
     if not plain and not len(series):
-        raise SourceError(
-            f"{source}: holds no image that can be denoised{_unsupported_files(found.no_images)}. {_formats()} can be."
-        )
+        unsupported = _unsupported_files(found.no_images)
+        raise SourceError(f"{source}: holds no image that can be denoised{unsupported}; {_formats()} are.")
     for paths, kind in sorted([*plain, *((tuple(group), "dicom") for group in series)]):
         outputs = tuple(output / path.relative_to(source) for path in paths)
         found.sources.append(Source(paths, outputs, kind))
