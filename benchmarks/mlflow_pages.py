@@ -28,7 +28,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 SECONDS = 90
 TRAININGS = "workflowType=machine_learning"
-COMPARED = ("two-stage physical", "two-stage author_code", "DnCNN", "two-stage fine-tuned")
+COMPARED = (
+    "train two_stage physical seed 0",
+    "train two_stage author_code seed 0",
+    "train dncnn physical seed 0",
+    "train two_stage physical tuned seed 0",
+)
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -118,7 +123,7 @@ def main(address: str, folder: Path) -> None:
 
 
 def _charts(pages: Pages, experiment: str) -> None:
-    pages.open(f"experiments/{experiment}/runs?{TRAININGS}&compareRunsMode=CHART", "DnCNN", "train", height=1300)
+    pages.open(f"experiments/{experiment}/runs?{TRAININGS}&compareRunsMode=CHART", "dncnn physical", "train", height=1300)
     pages.filter_charts("psnr|loss")
     pages.wait_for("val/psnr", "train/rn_loss")
     pages.picture("mlflow_curves")
@@ -141,7 +146,7 @@ def _models(pages: Pages) -> None:
 
 def _comparison(pages: Pages, experiment: str, runs: list[str]) -> None:
     query = f"runs={json.dumps(runs)}&experiments={json.dumps([experiment])}&{TRAININGS}"
-    pages.open(f"compare-runs?{query}", "Run details", "two-stage fine-tuned")
+    pages.open(f"compare-runs?{query}", "Run details", COMPARED[-1])
     for switch in pages.browser.find_elements(By.CSS_SELECTOR, "button[role=switch]"):
         pages.browser.execute_script("arguments[0].click()", switch)
     heading = pages.browser.find_element(By.XPATH, "//*[normalize-space(text())='Parameters']")

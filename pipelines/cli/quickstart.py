@@ -63,10 +63,10 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
     store = f"sqlite:///{root / 'mlflow.db'}"
     manifest = build_embedded(root / "embedded")
     print(f"embedded images: {_describe(manifest)}", flush=True)
-    train = {"manifest": manifest, "output_dir": run, "tracking_uri": store, "run_name": run.name}
+    train = {"manifest": manifest, "output_dir": run, "tracking_uri": store}
     _run(bundle_command("training", "train.yaml", **train, **(TRAINING if training is None else training)))
     score = {"manifest": manifest, "output_dir": run / "evaluation", "weights": run / "model.pt"}
-    score |= {"tracking_uri": store, "run_name": f"{run.name} evaluation"}
+    score |= {"tracking_uri": store}
     _run(bundle_command("evaluating", "evaluate.yaml", **score, **(EVALUATION if evaluation is None else evaluation)))
     results = {
         "weights": run / "model.pt",

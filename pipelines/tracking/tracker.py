@@ -18,6 +18,7 @@ from monai.utils import ensure_tuple, is_scalar
 
 from ..bundle.versions import code_version
 from ..training.processes import is_main_process, process_count
+from .names import training_name
 from .panels import denoising_panel
 from .run import TrackedRun
 
@@ -53,7 +54,7 @@ class ExperimentTracker:
         tracking_uri: a URI or the path of an SQLite file; the environment variable ``MLFLOW_TRACKING_URI`` overrides
             it. ``mlruns.db`` in the working directory when None.
         experiment_name: the experiment; runs can be compared within one.
-        run_name: the current time when None.
+        run_name: names the method, the noise, the seed and the time when None.
         params: the settings to compare runs by; nested parameters get dotted names.
         config_files: config files to store under ``config/``; paths in them are left out.
         seed: the training's seed.
@@ -147,7 +148,8 @@ class ExperimentTracker:
             return
         id_file = self.output_dir / RUN_ID_FILE
         earlier = id_file.read_text().strip() if self.resume and id_file.is_file() else None
-        run = TrackedRun(self.tracking_uri, self.experiment_name, self.run_name, continue_run=earlier)
+        name = self.run_name or training_name(self.params, self.seed, self.config_files)
+        run = TrackedRun(self.tracking_uri, self.experiment_name, name, continue_run=earlier)
         try:
             with run.must_succeed():
                 self._describe(run, engine)
