@@ -123,7 +123,8 @@ def main(address: str, folder: Path) -> None:
 
 
 def _charts(pages: Pages, experiment: str) -> None:
-    pages.open(f"experiments/{experiment}/runs?{TRAININGS}&compareRunsMode=CHART", "dncnn physical", "train", height=1300)
+    page = f"experiments/{experiment}/runs?{TRAININGS}&compareRunsMode=CHART"
+    pages.open(page, "dncnn physical", "train", height=1300)
     pages.filter_charts("psnr|loss")
     pages.wait_for("val/psnr", "train/rn_loss")
     pages.picture("mlflow_curves")

@@ -173,7 +173,8 @@ def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
     files = [str(path) for path in run.config_files]
     # MONAI would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    overrides = {**_known(settings, files), **run.settings, "output_dir": str(folder), "run_name": f"train {run.name} seed 0"}
+    overrides = {**_known(settings, files), **run.settings}
+    overrides |= {"output_dir": str(folder), "run_name": f"train {run.name} seed 0"}
     workflow = ConfigWorkflow(files, logging_file=False, run_id="training", workflow_type="train", **overrides)
     handlers = workflow.parser["train"]["handlers"]
     tracker = next(i for i, entry in enumerate(handlers) if entry["_target_"].endswith(".ExperimentTracker"))
