@@ -18,6 +18,7 @@ import typer
 
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, build_embedded
+from ..tracking.view import experiment_page
 from .console import user_errors
 
 __all__ = ["bundle_command", "quickstart"]
@@ -82,6 +83,7 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
         print(f"{name + ':':14}{path}")
     mlflow = Path(sys.executable).parent / "mlflow"
     print(f"\nReview the run in MLflow: {shlex.quote(str(mlflow))} ui --backend-store-uri {shlex.quote(store)}")
+    print(f"and open http://127.0.0.1:5000{experiment_page()}")
     return run
 
 

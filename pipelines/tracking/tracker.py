@@ -21,6 +21,7 @@ from ..training.processes import is_main_process, process_count
 from .names import training_name
 from .panels import denoising_panel
 from .run import TrackedRun
+from .view import PANEL_KEY, share_view
 
 __all__ = ["RUN_ID_FILE", "ExperimentTracker"]
 
@@ -158,6 +159,7 @@ class ExperimentTracker:
         except BaseException:
             run.finish("FAILED")
             raise
+        run.attempt("sharing the view", share_view, run.client, run.experiment, self.panels)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         id_file.write_text(run.run_id + "\n")
         self.run = run
@@ -221,6 +223,8 @@ class ExperimentTracker:
         self.run.attempt("storing the final metrics", self._store_final_metrics)
         if self._last_drawn:
             self.run.attempt("storing the last panels", self._store_last_panels)
+            # Step 0 is the one that MLflow's pages open: it shows the input first, and the result at the end.
+            self._log_panels(self._last_drawn, 0)
         for pattern in self.artifacts:
             for path in sorted(self.output_dir.glob(pattern)):
                 if path.is_file():
@@ -269,7 +273,7 @@ class ExperimentTracker:
         for index, panel in enumerate(panels):
             self.run.attempt(
                 "logging images", self.run.client.log_image,
-                self.run.run_id, panel, key=f"val/panel_{index}", step=step,
+                self.run.run_id, panel, key=PANEL_KEY.format(index), step=step,
             )  # fmt: skip
 
     def _store_last_panels(self) -> None:

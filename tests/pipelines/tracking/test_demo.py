@@ -29,7 +29,7 @@ TRAINING = {
     "val_limit": 1, "val_size": 48, "val_stds": [50], "panels": 1, "no_such_key_in_this_bundle": 1,
 }  # fmt: skip
 EVALUATION = {"modalities": ["ct"], "limit": 1, "crop": 48, "stds": [50], "patterns": ["gaussian"], "progress": False}
-PAGE = "#/experiments/1/runs?workflowType=machine_learning"
+PAGE = "#/experiments/1/runs?viewStateShareKey=noisewise&compareRunsMode=CHART&workflowType=machine_learning"
 MODEL = "multimodal_denoising"
 
 
