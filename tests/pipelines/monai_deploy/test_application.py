@@ -187,7 +187,8 @@ def test_damaged_files_are_named_and_the_others_denoised(tmp_path, capfd):
     dataset.save_as(nameless)
     assert main(["-i", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 1
     lines = capfd.readouterr().err.splitlines()
-    assert [path for path in (cut, nameless) if any(line.startswith(f"error: {path}: ") for line in lines)] == [cut, nameless]
+    for path in (cut, nameless):
+        assert any(line.startswith(f"error: {path}: ") for line in lines)
     assert set(content(tmp_path / "out")) == {good.name}
 
 
