@@ -28,7 +28,7 @@ from noisewise.pipelines.evaluation.picture import quality_text, save_figure, sh
 from noisewise.pipelines.evaluation.run import load_network
 from noisewise.pipelines.evaluation.transforms import evaluation_preprocessing
 
-SUBJECTS = {"wg04_mr2": "MRI", "pancreas_0001": "CT", "wg04_rg3": "X-ray", "skimage_ihc": "microscopy"}
+SUBJECTS = {"siemens_abdomen": "MRI", "pancreas_0001": "CT", "wg04_rg3": "X-ray", "skimage_ihc": "microscopy"}
 SIGMA = 25
 CROP = 256
 INCHES = 2.0
