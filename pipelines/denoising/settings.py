@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...data_manifest.modalities import MODALITIES
 from ...listing import check_known
 from ..engines.base import ENGINES, PRECISIONS, EngineError
 from ..moved import renamed
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["AUTO", "CT_MODEL", "DEFAULT_MEMORY", "DEFAULT_MODEL", "DenoisingSettings"]
 
@@ -54,11 +57,11 @@ class DenoisingSettings:
         EngineError: if there is no such engine or precision.
     """
 
-    model: str = AUTO
-    config: str | None = None
+    model: str | os.PathLike = AUTO
+    config: str | os.PathLike | None = None
     engine: str = "auto"
     precision: str = "auto"
-    device: str | None = None
+    device: str | torch.device | None = None
     tile_size: int | None = None
     memory: int = DEFAULT_MEMORY
     strength: float = 1.0
