@@ -88,7 +88,7 @@ class DenoisingSettings:
         if self.slice_axis not in (None, 0, 1, 2):
             raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {self.slice_axis!r}.")
         if self.device is not None:
-            _check_device_name(self.device)
+            _check_device_name(str(self.device))
 
     def for_denoiser(self, model: str | None = None) -> DenoisingSettings:
         """The settings that a loaded denoiser depends on; all others have their defaults.
