@@ -4,6 +4,7 @@
 # make test-all   make test, the BM3D reference and the integrations; a test that lacks its tool fails (8 GB in all)
 # make test-integrations  MONAI Label, MONAI Deploy and the model zoo, each in its own environment
 # make lint       install, then check the code with ruff
+# make types      install, then check the types of the public interface with mypy
 # make label      serve STUDIES=folder by MONAI Label on 127.0.0.1:8000, in an environment of its own
 # make deploy-env create the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
 # make mlflow-demo  several short trainings in one MLflow store, its pages on 127.0.0.1:5000
@@ -137,6 +138,10 @@ test-deploy: $(DEPLOY_INSTALLED)
 .PHONY: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
+
+.PHONY: types
+types: $(INSTALLED)
+	$(BIN)/python -m pytest tests/test_typing.py
 
 .PHONY: clean
 clean:

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """noisewise: two-stage denoising of medical images, built on MONAI."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .pipelines.denoising import Denoised, denoise
 
 __version__ = "0.4.0"
-__all__ = ["Denoised", "denoise"]
+__all__ = ["Denoised", "__version__", "denoise"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,3 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(denoising, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

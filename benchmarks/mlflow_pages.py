@@ -26,9 +26,17 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from noisewise.pipelines.tracking.view import experiment_page
+
 SECONDS = 90
 TRAININGS = "workflowType=machine_learning"
-COMPARED = ("two-stage physical", "two-stage author_code", "DnCNN", "two-stage fine-tuned")
+SHOWN_RUNS = 3
+COMPARED = (
+    "train two_stage physical seed 0",
+    "train two_stage author_code seed 0",
+    "train dncnn physical seed 0",
+    "train two_stage physical tuned seed 0",
+)
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -78,6 +86,13 @@ class Pages:
 
         WebDriverWait(self.browser, SECONDS).until(shown, f"the page does not show {texts}")
 
+    def wait_for_images(self, count: int) -> None:
+        """Wait until the charts show a number of images."""
+        script = "return [...document.querySelectorAll('.ant-image img')].filter(i => i.naturalWidth > 100).length"
+        WebDriverWait(self.browser, SECONDS).until(
+            lambda browser: browser.execute_script(script) >= count, f"the charts show fewer than {count} images"
+        )
+
     def filter_charts(self, text: str) -> None:
         """Show the charts whose names match a regular expression."""
         box = self.browser.find_element(By.CSS_SELECTOR, "input[placeholder='Search metric charts']")
@@ -118,19 +133,17 @@ def main(address: str, folder: Path) -> None:
 
 
 def _charts(pages: Pages, experiment: str) -> None:
-    pages.open(f"experiments/{experiment}/runs?{TRAININGS}&compareRunsMode=CHART", "DnCNN", "train", height=1300)
+    # As a reader of the README opens it: nothing is configured.
+    pages.open(experiment_page(experiment).removeprefix("/#/"), "dncnn physical", "train", "val", height=1300)
+    body = pages.browser.execute_script("return document.body.innerText")
+    empty = [name for name in ("Model metrics", "System metrics") if name in body]
+    if empty:
+        raise SystemExit(f"the page has empty sections: {', '.join(empty)}")
     pages.filter_charts("psnr|loss")
     pages.wait_for("val/psnr", "train/rn_loss")
     pages.picture("mlflow_curves")
     pages.filter_charts("panel_0")
-    menus = pages.browser.find_elements(By.CSS_SELECTOR, "button[data-component-id$='chartcard.common.tsx_158']")
-    pages.click(menus[0])
-    pages.click("//*[@role='menuitem'][starts-with(normalize-space(.), 'Configure')]")
-    pages.click("//*[@role='dialog']//button[@role='switch']")  # off: the runs' parameters
-    step = pages.browser.find_element(By.XPATH, "//*[@role='dialog']//input[contains(@data-component-id, 'slider')]")
-    step.send_keys(Keys.CONTROL, "a")
-    step.send_keys("32", Keys.TAB)
-    time.sleep(10)
+    pages.wait_for_images(SHOWN_RUNS)
     pages.picture("mlflow_images")
 
 
@@ -141,7 +154,7 @@ def _models(pages: Pages) -> None:
 
 def _comparison(pages: Pages, experiment: str, runs: list[str]) -> None:
     query = f"runs={json.dumps(runs)}&experiments={json.dumps([experiment])}&{TRAININGS}"
-    pages.open(f"compare-runs?{query}", "Run details", "two-stage fine-tuned")
+    pages.open(f"compare-runs?{query}", "Run details", COMPARED[-1])
     for switch in pages.browser.find_elements(By.CSS_SELECTOR, "button[role=switch]"):
         pages.browser.execute_script("arguments[0].click()", switch)
     heading = pages.browser.find_element(By.XPATH, "//*[normalize-space(text())='Parameters']")

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ..listing import unknown_name
 
-__all__ = ["bundle_path"]
+__all__ = ["bundle_names", "bundle_path"]
+
+ROOT = Path(__file__).resolve().parent
 
 
 def bundle_path(name: str) -> Path:
@@ -23,9 +25,12 @@ def bundle_path(name: str) -> Path:
     Raises:
         FileNotFoundError: when there is no such bundle; the message lists those that are.
     """
-    root = Path(__file__).resolve().parent
-    path = root / name
+    path = ROOT / name
     if not (path / "configs").is_dir():
-        known = sorted(folder.name for folder in root.iterdir() if (folder / "configs").is_dir())
-        raise FileNotFoundError(unknown_name("bundle", name, known))
+        raise FileNotFoundError(unknown_name("bundle", name, bundle_names()))
     return path
+
+
+def bundle_names() -> list[str]:
+    """The names of the bundles of this package, sorted."""
+    return sorted(folder.name for folder in ROOT.iterdir() if (folder / "configs").is_dir())

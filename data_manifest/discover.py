@@ -15,21 +15,10 @@ import numpy as np
 import pydicom
 
 from ..transforms.file_types import PLAIN_SUFFIXES, is_dicom
+from .modalities import DICOM_MODALITIES
 
 __all__ = ["DicomHeader", "find_image_files", "group_by_series", "read_dicom_headers", "series_key"]
 
-# DICOM's Modality tag (0008,0060) and the names used here.
-DICOM_MODALITIES = {
-    "CT": "ct",
-    "MR": "mri",
-    **dict.fromkeys(("CR", "DX", "DR", "XA", "RF", "RG", "MG", "PX", "IO"), "xray"),
-    **dict.fromkeys(("SM", "GM"), "microscopy"),
-    **dict.fromkeys(("DMS", "XC"), "skin"),
-    "US": "ultrasound",
-    "PT": "pet",
-    "NM": "nuclear",
-    "OP": "fundus",
-}
 _TAGS = (
     "Modality",
     "PatientID",

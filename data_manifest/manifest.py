@@ -127,8 +127,8 @@ class ManifestRecord:
         return item
 
 
-ManifestRecord.licence = renamed_attribute("licence", "license")
-ManifestRecord.__init__ = renamed_arguments(licence="license")(ManifestRecord.__init__)
+ManifestRecord.licence = renamed_attribute("licence", "license")  # type: ignore[attr-defined]
+ManifestRecord.__init__ = renamed_arguments(licence="license")(ManifestRecord.__init__)  # type: ignore[method-assign]
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ManifestRecord))
 OPTIONAL_COLUMNS = ("target", "kernel")

@@ -21,6 +21,7 @@ __all__ = [
     "has_dicom_preamble",
     "is_dicom",
     "split_suffix",
+    "unsupported_format",
 ]
 
 PNG_SUFFIXES = (".png",)
@@ -35,6 +36,28 @@ NRRD_SUFFIXES = (".nrrd", ".nhdr")
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 # What LoadMedicalImage reads besides DICOM.
 PLAIN_SUFFIXES = PIL_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES
+UNSUPPORTED_FORMATS = {
+    ".gif": "GIF",
+    ".webp": "WebP",
+    ".avif": "AVIF",
+    ".heic": "HEIC",
+    ".jp2": "JPEG 2000",
+    ".npy": "NumPy",
+    ".npz": "NumPy",
+    ".mat": "MATLAB",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".mgz": "FreeSurfer MGH",
+    ".mgh": "FreeSurfer MGH",
+    ".svs": "Aperio SVS",
+    ".czi": "Zeiss CZI",
+    ".nd2": "Nikon ND2",
+    ".hdr": "ANALYZE",
+    ".img": "ANALYZE",
+    ".hdr.gz": "ANALYZE",
+    ".img.gz": "ANALYZE",
+}
+"""Formats of images that nothing here reads, by suffix."""
 # Companions of images that are never DICOM: opening each of them to look for a preamble would cost time.
 OTHER_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".xml", ".md", ".html", ".pdf", ".zip", ".gz")
 
@@ -64,6 +87,19 @@ def has_dicom_preamble(path: str | os.PathLike) -> bool:
     """
     with Path(path).open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def unsupported_format(path: str | os.PathLike) -> str | None:
+    """The name of a format of images that is not supported, by the suffix of a file.
+
+    Args:
+        path: any file; upper and lower case are the same.
+
+    Returns:
+        Such as ``"GIF"``; None for a file that is of a supported format or not an image.
+    """
+    name = os.fspath(path).lower()
+    return next((kind for suffix, kind in UNSUPPORTED_FORMATS.items() if name.endswith(suffix)), None)
 
 
 def split_suffix(name: str, suffixes: tuple[str, ...] = PLAIN_SUFFIXES + DICOM_SUFFIXES) -> tuple[str, str]:

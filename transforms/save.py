@@ -25,6 +25,8 @@ __all__ = ["SaveDenoisedd", "denoised_path", "save_like_input", "write_nifti"]
 
 NIFTI_MILLIMETERS = 2
 TIFF_ORIENTATION = 274
+# Formats that are written as they were read.
+KEPT_SUFFIXES = PNG_SUFFIXES + TIFF_SUFFIXES + NIFTI_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +37,18 @@ def denoised_path(
     root_dir: str | os.PathLike | None = None,
     keep_suffix: bool = False,
 ) -> Path:
-    """Where the denoised image of a file belongs: ``<output_dir>/<sub-folder>/<stem>_denoised.<ext>``.
+    """Where the denoised image of a file belongs: ``<output_dir>/<sub-folder>/<name>``.
 
     Args:
         source: the input, a file or a folder that holds one DICOM series.
         output_dir: where outputs go.
         root_dir: the folder of all inputs; sub-folders below it are kept. Inputs elsewhere get none.
-        keep_suffix: keep the input's suffix in the name (``a_jpg_denoised.png``), where ``a.png`` is there too.
+        keep_suffix: keep the input's suffix in the name of a result of another format (``a_jpg.png``), where
+            ``a.png`` is there too.
 
     Returns:
-        A path whose suffix names the output's format: ``.png`` for PNG, JPEG and BMP, the input's own for TIFF,
-        ``.nii.gz`` for NIfTI and DICOM.
+        A path with the input's own name for PNG, TIFF and NIfTI. JPEG and BMP become ``.png``, and DICOM becomes
+        ``.nii.gz``.
     """
     # Not resolve(): the user sees the place of a link, not that of its target.
     source = Path(os.path.abspath(source))
@@ -53,15 +56,11 @@ def denoised_path(
     if root_dir is not None and source.is_relative_to(os.path.abspath(root_dir)):
         below = source.relative_to(os.path.abspath(root_dir)).parent
     stem, suffix = (source.name, "") if source.is_dir() else split_suffix(source.name)
-    if suffix.endswith(PIL_SUFFIXES):
-        extension = ".png"
-    elif suffix.endswith(TIFF_SUFFIXES):
-        extension = suffix
-    else:
-        extension = ".nii.gz"
-    if keep_suffix and suffix:
-        stem += suffix.replace(".", "_")
-    return Path(output_dir, below, f"{stem}_denoised{extension}")
+    if suffix in KEPT_SUFFIXES:
+        return Path(output_dir, below, source.name)
+    if keep_suffix:
+        stem += suffix.replace(".", "_") or "_dicom"
+    return Path(output_dir, below, stem + (".png" if suffix in PIL_SUFFIXES else ".nii.gz"))
 
 
 def save_like_input(
@@ -82,7 +81,7 @@ def save_like_input(
 
     Raises:
         FileExistsError: when ``path`` exists and ``overwrite`` is False.
-        ValueError: when the suffix does not belong to the input's family.
+        ValueError: when the suffix does not belong to the input's family, or when the input would be replaced.
     """
     path = Path(path)
     family = denoised_path(meta["filename_or_obj"], "").name.lower()
@@ -90,6 +89,8 @@ def save_like_input(
     suffixes, write = next(item for item in writers.items() if family.endswith(item[0]))
     if not path.name.lower().endswith(suffixes):
         raise ValueError(f"{path}: an image from {meta['filename_or_obj']} is written as {' or '.join(suffixes)}.")
+    if os.path.realpath(path) == os.path.realpath(meta["filename_or_obj"]):
+        raise ValueError(f"{path}: is the input; choose another folder for the result.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path}: exists already; choose another folder or ask to overwrite.")
     with atomic_path(path) as temporary:

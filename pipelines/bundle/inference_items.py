@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...data_manifest.discover import find_image_files, group_by_series, read_dicom_headers
-from ...listing import first_lines
+from ...data_manifest.modalities import MODALITIES
+from ...listing import check_known, first_lines
 from ...transforms import denoised_path
+from ...transforms.file_types import is_dicom, unsupported_format
 from ...transforms.intensity import negative_cause, negative_share
 
 __all__ = ["check_inference_items", "inference_items"]
@@ -43,10 +45,13 @@ def inference_items(
 
     Raises:
         FileNotFoundError: when the folder or a listed image does not exist.
-        ValueError: when there is no image, when results would be written among the inputs, or when a DICOM series
-            shares its folder with other DICOM files, so that the folder does not identify it.
+        ValueError: when there is no such modality, when there is no image, when results would replace inputs or be
+            written among them, or when a DICOM series shares its folder with other DICOM files, so
+            that the folder does not identify it.
     """
     root = Path(os.path.abspath(dataset_dir))
+    if modality is not None:
+        check_known("modality", modality.lower(), MODALITIES)
     if images is None:
         sources = _all_images(root, Path(os.path.abspath(output_dir)))
     else:
@@ -57,7 +62,11 @@ def inference_items(
                 raise FileNotFoundError(f"{source}: no such image.")
     if not sources:
         raise ValueError(f"{root}: holds no PNG, JPEG, BMP, TIFF, NIfTI or DICOM image.")
+    if images is not None:
+        _check_formats(sources)
     paths = _distinct([denoised_path(source, output_dir, root) for source in sources], sources, output_dir, root)
+    for path in {Path(os.path.abspath(path)) for path in paths} & set(sources):
+        raise ValueError(f"{path}: the result would replace an input; choose another output_dir.")
     modalities = _dicom_modalities(sources) if modality is None else dict.fromkeys(sources, modality)
     items = []
     for source, path in zip(sources, paths):
@@ -122,6 +131,13 @@ def _all_images(root: Path, output_dir: Path) -> list[Path]:
     return sources
 
 
+def _check_formats(sources: Iterable[Path]) -> None:
+    for source in sources:
+        unsupported = unsupported_format(source)
+        if source.is_file() and unsupported is not None and not is_dicom(source):
+            raise ValueError(f"{source}: {unsupported} is not a supported format.")
+
+
 def _dicom_modalities(sources: Iterable[Path]) -> dict[Path, str]:
     first = {source: next(iter(find_image_files(source)), source) if source.is_dir() else source for source in sources}
     with ThreadPoolExecutor() as executor:
@@ -130,7 +146,7 @@ def _dicom_modalities(sources: Iterable[Path]) -> dict[Path, str]:
 
 
 def _distinct(paths: Sequence[Path], sources: Sequence[Path], output_dir: str | os.PathLike, root: Path) -> list[Path]:
-    """Results keep the suffix where inputs differ only in that; not every file system distinguishes case."""
+    """Where results have the same name, those of another format keep the suffix; file systems may ignore case."""
     count = Counter(str(path).casefold() for path in paths)
     distinct = [
         path if count[str(path).casefold()] == 1 else denoised_path(source, output_dir, root, keep_suffix=True)

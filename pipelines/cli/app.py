@@ -15,6 +15,7 @@ from .low_dose_ct import app as low_dose_ct_app
 from .manifest import app as manifest_app
 from .mlflow_demo import mlflow_demo
 from .reproduce import app as reproduce_app
+from .where import where
 
 __all__ = ["app"]
 
@@ -25,6 +26,7 @@ app.add_typer(low_dose_ct_app, name="low-dose-ct")
 app.command()(denoise)
 app.command()(evaluate)
 app.command(name="mlflow-demo")(mlflow_demo)
+app.command()(where)
 
 
 def _print_version(wanted: bool) -> None:

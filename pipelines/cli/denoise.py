@@ -98,7 +98,7 @@ def denoise(
     Without --overwrite, only results of this command are ever replaced.
     """
     out, errors = Console(quiet=quiet), Console(stderr=True)
-    with user_errors(status=USAGE, prefix="", interrupted=STOPPED):
+    with user_errors(status=USAGE, interrupted=STOPPED):
         settings = DenoisingSettings(
             model=model,
             config=config,
@@ -134,6 +134,7 @@ def denoise(
                 say_error(line, "yellow", errors)
             say(f"audit: {found.audit_folder}", console=out)
     out.print(display.summary(found))
+    say(f"results: {found.output_root if found.is_tree else found.sources[0].outputs[0]}", console=out)
     if any(outcome.failures or outcome.state == "left" for outcome in display.outcomes):
         raise typer.Exit(FAILED)
 

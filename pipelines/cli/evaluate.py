@@ -101,7 +101,7 @@ def evaluate(
         table = run_evaluation(settings.overrides() | overrides)
     Console().print(_rich_table(table))
     for file in ("scores.csv", "summary.csv", "summary.md", *(["picture.png"] if picture else [])):
-        say(output / file)
+        say(f"wrote {output / file}")
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import typer
 from ...listing import check_known
 from ..denoising.settings import CT_MODEL, DEFAULT_MODEL
 from .console import fail_if_any, say, user_errors
-from .options import OnlyOption, OutputOption, SplitOption
+from .options import ImagesOption, OnlyOption, OutputOption, QuickOption, SplitOption
 
 if TYPE_CHECKING:
     from ..low_dose_ct.folds import ComparedDenoisers
@@ -55,9 +55,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the training config; may be repeated.")
     ] = None,
-    limit: Annotated[
-        bool, typer.Option("--limit", help="Train for a few steps, only to check that everything works.")
-    ] = False,
+    quick: QuickOption = False,
 ) -> None:
     """Train each method once per patient, on the pairs of all other patients; finished trainings are kept."""
     with user_errors():
@@ -66,8 +64,9 @@ def train(
         from ..reproduce.methods import choose_methods
 
         chosen = choose_methods(study_methods(), only)
-        overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
+        overrides = (LIMITED if quick else {}) | parse_settings(settings or [])
         results = train_folds(chosen, manifest, output, overrides, report=say)
+    say(f"results: {output / 'folds'}")
     fail_if_any(results, "not trained")
 
 
@@ -149,7 +148,7 @@ def picture(
     ] = None,
     split: SplitOption = "test",
     model: Annotated[str, typer.Option(help="A bundle's name or a weights file.")] = CT_MODEL,
-    limit: Annotated[int, typer.Option(help="At most this many slices.", min=1)] = 1,
+    limit: ImagesOption = 1,
     spacing_mm: SpacingOption = 0.7,
 ) -> None:
     """Draw the normal dose, simulated low doses of a soft and a sharp kernel, the denoised images and the residuals."""

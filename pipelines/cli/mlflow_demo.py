@@ -17,9 +17,6 @@ from .console import user_errors
 
 __all__ = ["mlflow_demo"]
 
-# The demo is the first experiment of its own store; without workflowType, MLflow opens its pages for chat applications.
-PAGE = "#/experiments/1/runs?workflowType=machine_learning"
-
 
 def mlflow_demo(
     output: Annotated[Path, typer.Option(help="Folder of the store; an existing demo is shown again.")] = Path(
@@ -36,6 +33,7 @@ def mlflow_demo(
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with user_errors(RuntimeError):
         from ..tracking import demo
+        from ..tracking.view import experiment_page
 
         if not demo.demo_is_complete(output):
             demo.build_demo(output, report=console.print)
@@ -43,9 +41,11 @@ def mlflow_demo(
         console.print(f"The runs are in the store that MLFLOW_TRACKING_URI names, experiment '{demo.EXPERIMENT}'.")
         return
     command = demo.server_command(demo.store_uri(output / demo.STORE), port)
+    console.print(f"results: {output}")
     console.print(shlex.join(command))
     if serve:
-        console.print(f"MLflow's pages (stop with Ctrl-C): http://127.0.0.1:{port}/{PAGE}")
+        # The demo is the first experiment of its own store.
+        console.print(f"MLflow's pages (stop with Ctrl-C): http://127.0.0.1:{port}{experiment_page()}")
         # No usage reports, as in the runs, and no processes that evaluate chat applications.
         ours = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         try:

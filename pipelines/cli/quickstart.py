@@ -18,6 +18,7 @@ import typer
 
 from ...bundles import bundle_path
 from ...data_manifest import Manifest, build_embedded
+from ..tracking.view import experiment_page
 from .console import user_errors
 
 __all__ = ["bundle_command", "quickstart"]
@@ -63,10 +64,10 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
     store = f"sqlite:///{root / 'mlflow.db'}"
     manifest = build_embedded(root / "embedded")
     print(f"embedded images: {_describe(manifest)}", flush=True)
-    train = {"manifest": manifest, "output_dir": run, "tracking_uri": store, "run_name": run.name}
+    train = {"manifest": manifest, "output_dir": run, "tracking_uri": store}
     _run(bundle_command("training", "train.yaml", **train, **(TRAINING if training is None else training)))
     score = {"manifest": manifest, "output_dir": run / "evaluation", "weights": run / "model.pt"}
-    score |= {"tracking_uri": store, "run_name": f"{run.name} evaluation"}
+    score |= {"tracking_uri": store}
     _run(bundle_command("evaluating", "evaluate.yaml", **score, **(EVALUATION if evaluation is None else evaluation)))
     results = {
         "weights": run / "model.pt",
@@ -82,6 +83,7 @@ def quickstart(root: Path, training: dict[str, Any] | None = None, evaluation: d
         print(f"{name + ':':14}{path}")
     mlflow = Path(sys.executable).parent / "mlflow"
     print(f"\nReview the run in MLflow: {shlex.quote(str(mlflow))} ui --backend-store-uri {shlex.quote(store)}")
+    print(f"and open http://127.0.0.1:5000{experiment_page()}")
     return run
 
 

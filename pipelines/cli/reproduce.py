@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import fail, fail_if_any, say, user_errors
-from .options import BM3DOption, DeviceOption, ImagesOption, OnlyOption, OutputOption, SplitOption
+from .options import BM3DOption, DeviceOption, ImagesOption, OnlyOption, OutputOption, QuickOption, SplitOption
 from .options import NoiseSeedOption as SeedOption
 
 __all__ = ["app"]
@@ -24,9 +24,6 @@ MethodsOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of the training config, for all methods; may be repeated.")
-]
-LimitedOption = Annotated[
-    bool, typer.Option("--limit", help="Train for a few steps on a few images, only to check that everything works.")
 ]
 DocsOption = Annotated[
     Path | None, typer.Option(help="Folder of the tables and figures; OUTPUT/report by default.", show_default=False)
@@ -53,7 +50,7 @@ def train(
     output: OutputOption = DEFAULT_OUTPUT,
     only: OnlyOption = None,
     settings: SetOption = None,
-    limit: LimitedOption = False,
+    quick: QuickOption = False,
     methods: MethodsOption = None,
 ) -> None:
     """Train the compared methods one by one; finished ones are kept, interrupted ones resume."""
@@ -63,8 +60,9 @@ def train(
         from ..reproduce.training import train_methods
 
         chosen = choose_methods(read_methods(methods), only)
-        overrides = (LIMITED if limit else {}) | parse_settings(settings or [])
+        overrides = (LIMITED if quick else {}) | parse_settings(settings or [])
         results = train_methods(chosen, manifest, output, overrides, report=say)
+    say(f"results: {output / 'training'}")
     fail_if_any(results, "not trained")
 
 
@@ -86,7 +84,7 @@ def evaluate(
     with user_errors():
         from ..evaluation import EvaluationSettings
         from ..reproduce.methods import read_methods
-        from ..reproduce.scoring import score_methods
+        from ..reproduce.scoring import score_methods, scores_folder
 
         settings = EvaluationSettings(
             split=split,
@@ -97,7 +95,9 @@ def evaluate(
             amp_dtype=amp_dtype,
             device=device,
         )
-        fail_if_any(score_methods(read_methods(methods), manifest, output, settings, only, report=say), "not scored")
+        results = score_methods(read_methods(methods), manifest, output, settings, only, report=say)
+    say(f"results: {scores_folder(output, protocol) / 'scores.csv'}")
+    fail_if_any(results, "not scored")
 
 
 @app.command()
@@ -144,7 +144,7 @@ def tables(
             raise ValueError(f"{scores}: there are no scores yet; name the images with --manifest.")
         markers = {method.name: marker for method in found if (marker := read_marker(output, method.name))}
         for path in write_paper_tables(read_scores(scores), found, _report_folder(output, docs, protocol), markers):
-            say(str(path))
+            say(f"wrote {path}")
         fail_if_any(results, "not scored")
 
 
@@ -168,7 +168,7 @@ def cost(
         overrides = parse_settings(settings or [])
         costs, failed = measure_costs(chosen, output, overrides, repeats=repeats, steps=steps, report=say)
         for path in write_cost_table(costs, _report_folder(output, docs)):
-            say(str(path))
+            say(f"wrote {path}")
     if failed:
         fail(f"not measured: {', '.join(failed)}.")
 
@@ -205,7 +205,7 @@ def figures(
         settings = EvaluationSettings(split=split, crop=crop or None, protocol=protocol, seed=seed, device="cpu")
         written += draw_comparisons(found, manifest, output, folder, settings, sigma=sigma, images=image, report=say)
         for path in written:
-            say(str(path))
+            say(f"wrote {path}")
 
 
 @app.command(name="all")
@@ -215,7 +215,8 @@ def everything(
     docs: DocsOption = None,
     only: OnlyOption = None,
     settings: SetOption = None,
-    limit: LimitedOption = False,
+    quick: QuickOption = False,
+    limit: ImagesOption = None,
     split: SplitOption = "test",
     protocol: ProtocolOption = "physical",
     crop: CropOption = 256,
@@ -232,22 +233,24 @@ def everything(
     failures = []
     common: dict[str, Any] = {"output": output, "methods": methods}
     scored: dict[str, Any] = {"split": split, "protocol": protocol, "crop": crop, "seed": seed, "amp_dtype": amp_dtype}
-    scored |= {"limit": 1 if limit else None, "only": [*TABLE_REFERENCES, *only, *SHIPPED] if only else None}
-    quick = {"repeats": 2, "steps": 1} if limit else {}
+    scored |= {"limit": 1 if quick and limit is None else limit}
+    scored |= {"only": [*TABLE_REFERENCES, *only, *SHIPPED] if only else None}
+    repeats = {"repeats": 2, "steps": 1} if quick else {}
     tasks: list[tuple[Callable[..., None], dict[str, Any]]] = [
-        (train, {"manifest": manifest, "only": only, "settings": settings, "limit": limit}),
+        (train, {"manifest": manifest, "only": only, "settings": settings, "quick": quick}),
         (evaluate, {"manifest": manifest, **scored}),
         (tables, {"docs": docs, "protocol": protocol}),
-        (cost, {"docs": docs, "only": only, "settings": settings, **quick}),
+        (cost, {"docs": docs, "only": only, "settings": settings, **repeats}),
         (figures, {"manifest": pictures, "docs": docs, "protocol": protocol}),
     ]
-    for command, arguments in tasks:
-        say(f"--- {command.__name__}")
+    for number, (command, arguments) in enumerate(tasks, 1):
+        say(f"--- {command.__name__} ({number} of {len(tasks)})")
         try:
             command(**common, **arguments)
         except typer.Exit:
             # The other tasks still run, so that one failed method does not prevent all tables.
             failures.append(command.__name__)
+    say(f"results: {_report_folder(output, docs, protocol)}")
     if failures:
         fail(f"some tasks failed, see above: {', '.join(failures)}.")
 
@@ -272,7 +275,7 @@ def robustness(
 
         settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
         for path in robustness_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
-            say(str(path))
+            say(f"wrote {path}")
 
 
 @app.command()
@@ -301,7 +304,7 @@ def protocols(
         settings = EvaluationSettings(split=split, crop=crop or None, limit=limit, seed=seed, device=device)
         weights = {"physical": physical_weights, "author_code": author_weights}
         for path in protocol_study(manifest, output, weights, config, settings, bm3d=bm3d, report=say):
-            say(str(path))
+            say(f"wrote {path}")
 
 
 def _report_folder(output: Path, docs: Path | None, protocol: str = "physical") -> Path:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from ...transforms.file_types import unsupported_format
 from ..denoising.run import Observer, Outcome
 from ..denoising.sources import Found, Source
 from .console import printable, say, say_error
@@ -71,7 +72,7 @@ class RunDisplay(Observer):
         self.outcomes.append(outcome)
         self.progress.advance(self.files)
         for path, cause in outcome.failures:
-            say_error(f"{path}: {cause}", console=self.errors)
+            say_error(f"error: {path}: {cause}", console=self.errors)
 
     def summary(self, found: Found) -> Table:
         """All outcomes in one table."""
@@ -82,8 +83,13 @@ class RunDisplay(Observer):
         table.add_row("failed", str(sum(len(outcome.failures) for outcome in self.outcomes)))
         if states["left"]:
             table.add_row("left, for lack of space", str(states["left"]))
-        if found.no_images:
-            table.add_row("not images", str(len(found.no_images)))
+        unsupported = Counter(map(unsupported_format, found.no_images))
+        others = unsupported.pop(None, 0)
+        if unsupported:
+            kinds = ", ".join(sorted(filter(None, unsupported)))
+            table.add_row("unsupported format", f"{sum(unsupported.values())} ({kinds})")
+        if others:
+            table.add_row("not images", str(others))
         table.add_row("seconds", f"{self.seconds:.1f}")
         records = [outcome.record for outcome in self.outcomes if outcome.record is not None]
         if records:
@@ -112,9 +118,13 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
     """
     for folder in found.excluded:
         say(f"{folder}: left out, because it holds results", console=out)
-    if found.no_images:
-        count = len(found.no_images)
+    kinds = Counter(map(unsupported_format, found.no_images))
+    count = kinds.pop(None, 0)
+    if count:
         say("1 file is not an image" if count == 1 else f"{count} files are not images", console=out)
+    for kind, number in sorted(kinds.items(), key=str):
+        files = "1 file is" if number == 1 else f"{number} files are"
+        say(f"{files} left out: {kind} is not a supported format", "yellow", out)
     for path, cause in found.no_images.items() if verbose else ():
         say(f"{path}: {cause}", console=out)
 

@@ -69,7 +69,9 @@ def is_ct_model(name: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def load_model(model: str = DEFAULT_MODEL, config: str | None = None) -> DenoisingModel:
+def load_model(
+    model: str | os.PathLike = DEFAULT_MODEL, config: str | os.PathLike | None = None
+) -> DenoisingModel:
     """Load a model. Each is loaded once in a process.
 
     Args:

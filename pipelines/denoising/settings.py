@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...data_manifest.modalities import MODALITIES
 from ...listing import check_known
 from ..engines.base import ENGINES, PRECISIONS, EngineError
 from ..moved import renamed
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["AUTO", "CT_MODEL", "DEFAULT_MEMORY", "DEFAULT_MODEL", "DenoisingSettings"]
 
@@ -40,7 +44,8 @@ class DenoisingSettings:
             depend on it by more than about 1e-6.
         memory: working memory in bytes, beyond the images themselves.
         strength: 0 returns the input, 1 the denoised image, values between a blend.
-        modality: of all images, such as ``"ct"``; None takes the modality that each file states.
+        modality: of all images, one of :data:`~noisewise.data_manifest.modalities.MODALITIES`; None takes
+            the modality that each file states.
         intensity_range: real values ``(low, high)`` that stand for black and white; None finds them by the manifest's
             rule.
         slice_axis: axis (0, 1 or 2) along which volumes are cut; None chooses it by their spacing.
@@ -48,15 +53,15 @@ class DenoisingSettings:
         audit: whether to check the removed noise for structure.
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: if a setting is out of range or there is no such modality.
         EngineError: if there is no such engine or precision.
     """
 
-    model: str = AUTO
-    config: str | None = None
+    model: str | os.PathLike = AUTO
+    config: str | os.PathLike | None = None
     engine: str = "auto"
     precision: str = "auto"
-    device: str | None = None
+    device: str | torch.device | None = None
     tile_size: int | None = None
     memory: int = DEFAULT_MEMORY
     strength: float = 1.0
@@ -72,6 +77,8 @@ class DenoisingSettings:
                 object.__setattr__(self, name, convert(getattr(self, name)))
         check_known("engine", self.engine, ENGINES, EngineError)
         check_known("precision", self.precision, PRECISIONS, EngineError)
+        if self.modality is not None:
+            check_known("modality", self.modality.lower(), MODALITIES)
         if self.tile_size is not None and self.tile_size < 1:
             raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
         if not 0.0 <= self.strength <= 1.0:
@@ -81,7 +88,7 @@ class DenoisingSettings:
         if self.slice_axis not in (None, 0, 1, 2):
             raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {self.slice_axis!r}.")
         if self.device is not None:
-            _check_device_name(self.device)
+            _check_device_name(str(self.device))
 
     def for_denoiser(self, model: str | None = None) -> DenoisingSettings:
         """The settings that a loaded denoiser depends on; all others have their defaults.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix
+from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix, unsupported_format
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
 
 __all__ = ["LEDGER_FOLDER", "Found", "Source", "SourceError", "find_sources"]
@@ -136,7 +136,7 @@ def find_sources(
 def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
     kind = _kind(source)
     if kind is None:
-        raise SourceError(f"{source}: is not an image that can be denoised; {_formats()} are.")
+        raise SourceError(f"{source}: {_no_image(source)[:-1]}; {_formats()} are supported.")
     if into_folder:
         output = output / source.name
     if kind != "dicom" and _kind(output) != kind:
@@ -161,7 +161,7 @@ def _find_in_folder(source: Path, output: Path) -> Found:
     for path in _walk(source, real_output, found.excluded):
         kind = _kind(path)
         if kind is None:
-            found.no_images[path] = "is not an image."
+            found.no_images[path] = _no_image(path)
         elif kind == "dicom":
             dicom.append(path)
         else:
@@ -170,7 +170,8 @@ def _find_in_folder(source: Path, output: Path) -> Found:
         series = group_dicom(dicom)
     found.no_images |= series.no_images
     if not plain and not len(series):
-        raise SourceError(f"{source}: holds no image that can be denoised; {_formats()} are.")
+        unsupported = _unsupported_files(found.no_images)
+        raise SourceError(f"{source}: holds no image that can be denoised{unsupported}; {_formats()} are.")
     for paths, kind in sorted([*plain, *((tuple(group), "dicom") for group in series)]):
         outputs = tuple(output / path.relative_to(source) for path in paths)
         found.sources.append(Source(paths, outputs, kind))
@@ -213,6 +214,18 @@ def _kind(path: Path) -> str | None:
         return suffix
     # Reading a pipe that no one writes to would wait forever.
     return "dicom" if path.name.lower() != DICOM_INDEX and path.is_file() and is_dicom(path) else None
+
+
+def _no_image(path: Path) -> str:
+    unsupported = unsupported_format(path)
+    return "is not an image." if unsupported is None else f"{unsupported} is not a supported format."
+
+
+def _unsupported_files(paths: Iterable[Path]) -> str:
+    """How many files there are of each unsupported format, in parentheses."""
+    counts = Counter(kind for path in paths if (kind := unsupported_format(path)) is not None)
+    found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    return f" ({found}: not supported)" if found else ""
 
 
 def _formats() -> str:

@@ -16,6 +16,7 @@ from ...transforms.file_types import (
     NRRD_SUFFIXES,
     PNG_SUFFIXES,
     TIFF_SUFFIXES,
+    unsupported_format,
 )
 from .checks import check_file
 from .stack import FormatError, ImageStack
@@ -74,7 +75,9 @@ def read_stack(path: Path, slice_axis: int | None = None) -> ImageStack:
     if suffix is None:
         if path.name.lower().endswith(_PAIRS):
             raise FormatError(path, "is one of a pair of .hdr and .img files; save it as one .nii file first.")
-        raise FormatError(path, f"its name does not end in any of {', '.join(SUFFIXES)}.")
+        unsupported = unsupported_format(path)
+        cause = "its name does not end in" if unsupported is None else f"{unsupported} is not a supported format; use"
+        raise FormatError(path, f"{cause} any of {', '.join(SUFFIXES)}.")
     if suffix not in _VOLUME_READERS:
         return _reader(suffix)(path)
     return _reader(suffix)(path, slice_axis)

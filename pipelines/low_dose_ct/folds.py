@@ -17,6 +17,7 @@ from ...data_manifest import Manifest, leave_one_subject_out
 from ...transforms.intensity import CT_RANGE
 from ..denoising import Denoiser
 from ..reproduce.methods import Method, read_methods
+from ..reproduce.progress import numbered
 from ..reproduce.training import RowResult, read_marker, row_folder, train_methods
 from .references import fit_reference
 from .rows import read_rows, write_rows
@@ -109,18 +110,18 @@ def train_folds(
     for subject, fold in leave_one_subject_out(Manifest.read(manifest), val_every=VALIDATION_EVERY):
         folds.append((subject, fold.write(fold_folder(output, subject) / "pairs.csv", absolute=True)))
     results = []
-    for method in methods:
-        for subject, path in folds:
-            results += train_methods(
-                [method],
-                path,
-                fold_folder(output, subject),
-                settings,
-                lambda line, subject=subject: report(f"without {subject}: {line}"),
-                bundle=BUNDLE,
-                overlays=("pairs.yaml",),
-                **options,
-            )
+    trainings = [(method, subject, path) for method in methods for subject, path in folds]
+    for (method, subject, path), report_row in numbered(trainings, report):
+        results += train_methods(
+            [method],
+            path,
+            fold_folder(output, subject),
+            settings,
+            lambda line, report_row=report_row, subject=subject: report_row(f"without {subject}: {line}"),
+            bundle=BUNDLE,
+            overlays=("pairs.yaml",),
+            **options,
+        )
     return results
 
 

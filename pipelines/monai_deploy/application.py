@@ -106,11 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         if os.environ.get("NOISEWISE_TRACEBACK"):
             raise
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     report = application.report
     slices = sum(record.slices for record in report.records)
     print(f"{len(report.records)} series of {slices} slices denoised, {len(report.failures)} failures")
+    print(f"results: {context.output_path}")
     return FAILED if report.failures else 0
 
 

@@ -50,7 +50,7 @@ class RunReport:
     def fail(self, line: str) -> None:
         """Record and print a failure."""
         self.failures.append(line)
-        print(line, file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
 
     def finish(self, record: JobRecord) -> None:
         """Record that a series is denoised, and which of its files could not be read."""

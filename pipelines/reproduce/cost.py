@@ -20,6 +20,7 @@ from .budget import TrainingPlan, plan_training
 from .counts import NetworkCounts, count_network
 from .methods import REINTERPRETED, Method
 from .process import device_name
+from .progress import numbered
 from .published import published_cost
 from .report import cell
 from .speed import measure_in_process
@@ -90,15 +91,15 @@ def measure_costs(
         ValueError: when a setting is wrong.
     """
     rows, failed = [], []
-    for plan in [plan_training(method, settings) for method in methods]:
+    for plan, report_row in numbered([plan_training(method, settings) for method in methods], report):
         name = plan.method.name
-        report(f"{name}: counting and measuring")
+        report_row(f"{name}: counting and measuring")
         try:
             measured = _measured(plan, Path(output) / "cost" / f"{name}.json", size, repeats, steps)
             rows += _rows(plan.method, measured, size)
         except (ValueError, RuntimeError) as error:
             # For example a package that is not installed; the other rows do not depend on it.
-            report(f"{name}: left out: {error}")
+            report_row(f"{name}: left out: {error}")
             failed.append(name)
     return pd.DataFrame(rows), failed
 

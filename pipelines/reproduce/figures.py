@@ -35,6 +35,7 @@ from ..evaluation.summary import PATTERNS
 from .comparison import TITLES
 from .curves import draw_curves, read_history
 from .methods import Method
+from .progress import numbered
 from .published import ABLATION, published_scores
 from .training import read_marker, row_folder
 
@@ -157,11 +158,11 @@ def draw_comparisons(
     written, lines = [], []
     with tempfile.TemporaryDirectory() as scratch:
         evaluator = ComparisonEvaluator(device, DataLoader(dataset, batch_size=1), networks, ScoreTable(scratch))
-        for item in items:
+        for item, report_row in numbered(items, report):
             modality = item["modality"]
             pictures = _pictures(evaluator, conditions, item, list(networks))
             path = Path(folder) / f"figure_{FIGURE_NUMBERS[modality]}_{modality}.png"
-            report(f"figure {FIGURE_NUMBERS[modality]}: {modality}")
+            report_row(f"figure {FIGURE_NUMBERS[modality]}: {modality}")
             written.append(comparison_picture([_only(row, compared) for row in pictures], path, titles))
             lines.append({"figure": FIGURE_NUMBERS[modality], **_description(item)})
             if item is items[0] and len(ablated) > 1:

@@ -28,6 +28,7 @@ from ..evaluation.conditions import expand_conditions
 from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
 from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
 from ..evaluation.summary import AVERAGE, PATTERNS
+from .progress import numbered
 from .published import published_scores
 from .report import cell, setup_lines, write_report
 
@@ -85,12 +86,12 @@ def protocol_study(
     for trained in TRAINED:
         load_network(weights[trained], config)  # fails now rather than after hours
     tested = {}
-    for protocol in PROTOCOLS:
+    for protocol, report_row in numbered(list(PROTOCOLS), report):
         references = ["noisy", "bm3d", "bm3d_vst"] if bm3d and protocol in TRAINED else ["noisy"]
         for trained in TRAINED if protocol in TRAINED else (None,):
             network = None if trained is None else ScoredNetwork.from_config(PREFIX + trained, weights[trained], config)
             names = [*([] if network is None else [network.name]), *references]
-            report(f"protocol {protocol}: scoring {', '.join(names)}")
+            report_row(f"protocol {protocol}: scoring {', '.join(names)}")
             asked = replace(settings, protocol=protocol)
             tested[protocol] = evaluate_into(output / protocol, manifest, asked, network, references)
             references = []

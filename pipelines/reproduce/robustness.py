@@ -28,6 +28,7 @@ from ..evaluation.conditions import expand_conditions
 from ..evaluation.run import ScoredNetwork, evaluate_into, load_network
 from ..evaluation.settings import CENTER_CROPS, WHOLE_IMAGES
 from ..evaluation.summary import AVERAGE, GROUP
+from .progress import numbered
 from .report import cell, setup_lines, write_report
 
 __all__ = ["CONDITIONS", "clean_changes", "robustness_markdown", "robustness_study", "robustness_table"]
@@ -91,8 +92,8 @@ def robustness_study(
     output = Path(output)
     weights = bundle_path("multimodal_denoising") / "models" / "model.pt" if weights is None else Path(weights)
     network, digest = load_network(weights, config)
-    for patterns, stds in conditions:
-        report(f"scoring {', '.join(patterns)} at sigma {', '.join(f'{std:g}' for std in stds)}")
+    for (patterns, stds), report_row in numbered(conditions, report):
+        report_row(f"scoring {', '.join(patterns)} at sigma {', '.join(f'{std:g}' for std in stds)}")
         asked = replace(settings, protocol="physical", patterns=tuple(patterns), stds=tuple(stds))
         # Not the network loaded above: an evaluation loads its weights itself, onto its own device.
         scored = ScoredNetwork.from_config(METHOD, weights, config)

@@ -20,6 +20,7 @@ from ..evaluation.run import ScoredNetwork, evaluate_into
 from ..evaluation.settings import CENTER_CROPS
 from .budget import differences
 from .methods import Method, MethodError
+from .progress import numbered
 from .training import RowResult, read_marker, row_folder
 
 __all__ = ["SHIPPED", "TABLE_REFERENCES", "score_methods", "scores_folder"]
@@ -80,7 +81,7 @@ def score_methods(
     tasks |= {method.name: partial(_trained, method, output) for method in methods if not only or method.name in only}
     tasks |= {name: partial(_shipped, name) for name in SHIPPED if not only or name in only}
     results = []
-    for name, prepare in tasks.items():
+    for (name, prepare), report_row in numbered(list(tasks.items()), report):
         try:
             method = prepare()
         except _Missing as error:
@@ -88,9 +89,9 @@ def score_methods(
         except ValueError as error:
             result = RowResult(name, "failed", str(error))
         else:
-            report(f"{name}: scoring")
+            report_row(f"{name}: scoring")
             result = _score(method, manifest, folder, settings)
-        report(f"{name}: {result.message}")
+        report_row(f"{name}: {result.message}")
         results.append(result)
     return results
 

@@ -26,6 +26,7 @@ from ..bundle.versions import code_version
 from .budget import BudgetError, TrainingPlan, differences, plan_training
 from .methods import Method
 from .process import device_name, ended_by_sigterm, run_logged
+from .progress import TrainingWatch, numbered
 
 __all__ = ["RowResult", "read_marker", "row_folder", "train_methods"]
 
@@ -118,9 +119,9 @@ def train_methods(
         _check_budget(output / "training" / BUDGET, plan, digest)
     results = []
     with ended_by_sigterm():
-        for plan in plans:
-            result = _train_row(plan, manifest, digest, output, report, launcher, beat_seconds)
-            report(f"{result.name}: {result.message}")
+        for plan, report_row in numbered(plans, report):
+            result = _train_row(plan, manifest, digest, output, report_row, launcher, beat_seconds)
+            report_row(f"{result.name}: {result.message}")
             results.append(result)
     return results
 
@@ -172,9 +173,14 @@ def _train_row(
         if not _is_complete(folder, plan):
             attempts.append({"begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "wall_seconds": 0.0, "cpu_seconds": 0.0})
 
+            begun = _checkpoint(folder).get("progress", {}).get("epoch", 0)
+            history, epochs = folder / "validation.jsonl", plan.config["max_epochs"]
+            watch = TrainingWatch(history, begun, epochs, lambda line: report(f"{name}: {line}"))
+
             def beat(wall: float, cpu: float) -> None:
                 attempts[-1] |= {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2)}
                 write_text_atomically(folder / RECORD, _json(record))
+                watch.look(wall)
 
             # Weights of an earlier, deleted checkpoint would be taken for this run's.
             if not (folder / "checkpoint.pt").exists():

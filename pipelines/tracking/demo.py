@@ -59,7 +59,8 @@ class DemoRun:
     """One training of the demo.
 
     Attributes:
-        name: the run's name and, with spaces replaced, that of its folder.
+        name: names the method, the noise and the start; the run's name and, with spaces replaced, that of its folder
+            are made of it.
         overlays: config files on top of ``train.yaml``: paths, or names in the bundle's ``configs``. The last file
             with a ``network_def`` defines the network that is evaluated.
         settings: config keys in which this training differs from the others.
@@ -81,17 +82,17 @@ class DemoRun:
 
 # One entry per run; trainings of other bundles are added here.
 DEMO_RUNS = (
-    DemoRun("two-stage physical", ("methods/two_stage.yaml",), {"protocol": "physical"}),
-    DemoRun("two-stage author_code", ("methods/two_stage.yaml",), {"protocol": "author_code"}),
-    DemoRun("NEN", ("single_stage.yaml", "methods/nen.yaml")),
-    DemoRun("DnCNN", ("single_stage.yaml", "methods/dncnn.yaml")),
-    DemoRun("CAE", ("single_stage.yaml", "methods/cae.yaml")),
+    DemoRun("two_stage physical", ("methods/two_stage.yaml",), {"protocol": "physical"}),
+    DemoRun("two_stage author_code", ("methods/two_stage.yaml",), {"protocol": "author_code"}),
+    DemoRun("nen physical", ("single_stage.yaml", "methods/nen.yaml")),
+    DemoRun("dncnn physical", ("single_stage.yaml", "methods/dncnn.yaml")),
+    DemoRun("cae physical", ("single_stage.yaml", "methods/cae.yaml")),
     DemoRun(
-        "two-stage fine-tuned",
+        "two_stage physical tuned",
         ("methods/two_stage.yaml",),
         {"initial_weights": str(bundle_path("multimodal_denoising") / "models" / "model.pt"), "learning_rate": 5e-5},
     ),
-    DemoRun("low-dose CT", (), {"val_size": 128, "learning_rate": 5e-5}, "low_dose_ct_denoising"),
+    DemoRun("two_stage low_dose_ct tuned", (), {"val_size": 128, "learning_rate": 5e-5}, "low_dose_ct_denoising"),
 )
 
 
@@ -172,7 +173,8 @@ def _train(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> None:
     files = [str(path) for path in run.config_files]
     # MONAI would warn that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    overrides = {**_known(settings, files), **run.settings, "output_dir": str(folder), "run_name": run.name}
+    overrides = {**_known(settings, files), **run.settings}
+    overrides |= {"output_dir": str(folder), "run_name": f"train {run.name} seed 0"}
     workflow = ConfigWorkflow(files, logging_file=False, run_id="training", workflow_type="train", **overrides)
     handlers = workflow.parser["train"]["handlers"]
     tracker = next(i for i, entry in enumerate(handlers) if entry["_target_"].endswith(".ExperimentTracker"))
@@ -198,7 +200,7 @@ def _evaluate(run: DemoRun, folder: Path, settings: Mapping[str, Any]) -> float:
         "network_def": network_from_config(definition),
         "weights": str(folder / "model.pt"),
         "output_dir": str(folder / "evaluation"),
-        "run_name": f"{run.name}, evaluation",
+        "run_name": f"evaluate {run.name}",
     }
     if run.bundle == "low_dose_ct_denoising":
         run_evaluation_config(run.bundle, overrides)

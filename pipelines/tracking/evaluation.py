@@ -13,6 +13,7 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from ..bundle.versions import code_version
+from .names import evaluation_name
 from .run import TrackedRun
 from .tracker import RUN_ID_FILE
 
@@ -45,7 +46,7 @@ def log_evaluation(
         tracking_uri: a URI or the path of an SQLite file; the environment variable ``MLFLOW_TRACKING_URI`` overrides
             it.
         experiment_name: the experiment; runs can be compared within one.
-        run_name: the current time when None.
+        run_name: names the methods, the noise, the split and the time when None.
         config_files: config files to store under ``config/``; paths in them are left out.
         manifest_digest: checksum of the data.
         manifest_counts: number of images of each split.
@@ -59,7 +60,8 @@ def log_evaluation(
     id_file = None if training_dir is None else Path(training_dir) / RUN_ID_FILE
     parent = id_file.read_text().strip() if id_file is not None and id_file.is_file() else None
     try:
-        run = TrackedRun(tracking_uri, experiment_name, run_name, parent_run=parent)
+        name = run_name or evaluation_name(params or {})
+        run = TrackedRun(tracking_uri, experiment_name, name, parent_run=parent)
     except RuntimeError as error:
         logger.warning("the evaluation in %s is not tracked: %s", output_dir, error)
         return None

@@ -18,8 +18,10 @@ from monai.utils import ensure_tuple, is_scalar
 
 from ..bundle.versions import code_version
 from ..training.processes import is_main_process, process_count
+from .names import training_name
 from .panels import denoising_panel
 from .run import TrackedRun
+from .view import PANEL_KEY, share_view
 
 __all__ = ["RUN_ID_FILE", "ExperimentTracker"]
 
@@ -53,7 +55,7 @@ class ExperimentTracker:
         tracking_uri: a URI or the path of an SQLite file; the environment variable ``MLFLOW_TRACKING_URI`` overrides
             it. ``mlruns.db`` in the working directory when None.
         experiment_name: the experiment; runs can be compared within one.
-        run_name: the current time when None.
+        run_name: names the method, the noise, the seed and the time when None.
         params: the settings to compare runs by; nested parameters get dotted names.
         config_files: config files to store under ``config/``; paths in them are left out.
         seed: the training's seed.
@@ -147,7 +149,8 @@ class ExperimentTracker:
             return
         id_file = self.output_dir / RUN_ID_FILE
         earlier = id_file.read_text().strip() if self.resume and id_file.is_file() else None
-        run = TrackedRun(self.tracking_uri, self.experiment_name, self.run_name, continue_run=earlier)
+        name = self.run_name or training_name(self.params, self.seed, self.config_files)
+        run = TrackedRun(self.tracking_uri, self.experiment_name, name, continue_run=earlier)
         try:
             with run.must_succeed():
                 self._describe(run, engine)
@@ -156,6 +159,7 @@ class ExperimentTracker:
         except BaseException:
             run.finish("FAILED")
             raise
+        run.attempt("sharing the view", share_view, run.client, run.experiment, self.panels)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         id_file.write_text(run.run_id + "\n")
         self.run = run
@@ -219,6 +223,8 @@ class ExperimentTracker:
         self.run.attempt("storing the final metrics", self._store_final_metrics)
         if self._last_drawn:
             self.run.attempt("storing the last panels", self._store_last_panels)
+            # Step 0 is the one that MLflow's pages open: it shows the input first, and the result at the end.
+            self._log_panels(self._last_drawn, 0)
         for pattern in self.artifacts:
             for path in sorted(self.output_dir.glob(pattern)):
                 if path.is_file():
@@ -267,7 +273,7 @@ class ExperimentTracker:
         for index, panel in enumerate(panels):
             self.run.attempt(
                 "logging images", self.run.client.log_image,
-                self.run.run_id, panel, key=f"val/panel_{index}", step=step,
+                self.run.run_id, panel, key=PANEL_KEY.format(index), step=step,
             )  # fmt: skip
 
     def _store_last_panels(self) -> None:

@@ -46,14 +46,14 @@ def images(tmp_path) -> Path:
 def test_results_have_size_orientation_and_affine_of_the_input(images, infer, unchanging):
     output = infer(unchanging)
     written = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
-    pictures = ["color_denoised.png", "deep_denoised.png", "gray_denoised.png"]
-    assert written == sorted([*pictures, "flat_denoised.nii.gz", "volumes/brain_denoised.nii.gz"])
+    pictures = ["color.png", "deep.png", "gray.png"]
+    assert written == sorted([*pictures, "flat.nii.gz", "volumes/brain.nii"])
     for name in pictures:
-        with Image.open(images / name.replace("_denoised", "")) as before, Image.open(output / name) as after:
+        with Image.open(images / name) as before, Image.open(output / name) as after:
             assert after.mode == before.mode
             np.testing.assert_array_equal(np.asarray(after), np.asarray(before))
     for name in ("flat.nii.gz", "volumes/brain.nii"):
-        before, after = nib.load(images / name), nib.load(output / f"{name.split('.')[0]}_denoised.nii.gz")
+        before, after = nib.load(images / name), nib.load(output / name)
         np.testing.assert_array_equal(after.affine, before.affine)
         assert after.shape == before.shape
         np.testing.assert_allclose(after.get_fdata(), before.get_fdata(), rtol=1e-6, atol=1e-3)
@@ -72,11 +72,11 @@ def test_results_are_the_network_s(images, infer, tiny, save_weights):
 
     for name in ("gray", "color"):
         before = np.asarray(Image.open(images / f"{name}.png")).swapaxes(0, 1)
-        after = np.asarray(Image.open(output / f"{name}_denoised.png")).swapaxes(0, 1)
+        after = np.asarray(Image.open(output / f"{name}.png")).swapaxes(0, 1)
         assert np.abs(after - (denoise(before / 255) * 255).round().clip(0, 255)).max() <= 1
         assert np.abs(after.astype(int) - before).max() > 1
     before = nib.load(images / "volumes" / "brain.nii").get_fdata()
-    after = nib.load(output / "volumes" / "brain_denoised.nii.gz").get_fdata()
+    after = nib.load(output / "volumes" / "brain.nii").get_fdata()
     high = np.percentile(before, 99.9)
     for z in range(before.shape[-1]):
         x = before[..., z] / high
@@ -92,7 +92,7 @@ def test_what_lies_above_the_range_passes_through_unshifted(tmp_path, infer, tin
         (tmp_path / "in" / name).mkdir(parents=True)
         nib.save(nib.Nifti1Image(hounsfield, np.eye(4)), tmp_path / "in" / name / "ct.nii.gz")
     output = infer(weights, modality="ct")
-    results = [nib.load(output / name / "ct_denoised.nii.gz").get_fdata() for name in ("a", "b")]
+    results = [nib.load(output / name / "ct.nii.gz").get_fdata() for name in ("a", "b")]
     expected = np.zeros_like(hounsfield)
     expected[5, 6] = 1300
     np.testing.assert_allclose(results[1] - results[0], expected, atol=1e-3)
@@ -107,7 +107,7 @@ def test_a_dicom_header_says_that_it_is_ct(tmp_path, infer, tiny, save_weights):
     clipped = torch.from_numpy(x).float().clip(0, 1).expand(1, 3, -1, -1)
     with torch.no_grad():
         expected = (x + (tiny(clipped) - clipped)[0].mean(0).numpy()) * 2000 - 1000
-    after = nib.load(output / "slice_denoised.nii.gz")
+    after = nib.load(output / "slice.nii.gz")
     np.testing.assert_allclose(after.get_fdata()[..., 0], expected, atol=0.01)
 
 
@@ -130,11 +130,11 @@ def test_errors_name_the_file_or_key(images, tmp_path, infer, unchanging, overri
 
 def test_results_are_not_overwritten_unless_told(images, infer, unchanging):
     output = infer(unchanging, images=["gray.png"])
-    (output / "gray_denoised.png").write_bytes(b"mine")
-    assert "gray_denoised.png: exists already" in error_of(infer, unchanging)
-    assert (output / "gray_denoised.png").read_bytes() == b"mine" and len(list(output.iterdir())) == 1
+    (output / "gray.png").write_bytes(b"mine")
+    assert "gray.png: exists already" in error_of(infer, unchanging)
+    assert (output / "gray.png").read_bytes() == b"mine" and len(list(output.iterdir())) == 1
     infer(unchanging, images="gray.png", overwrite=True)
-    assert Image.open(output / "gray_denoised.png").size == (13, 20)
+    assert Image.open(output / "gray.png").size == (13, 20)
 
 
 def command(*line: object, cwd: Path) -> subprocess.CompletedProcess:
@@ -154,7 +154,9 @@ def test_the_command_works_from_the_repository_root(bundle, images, tmp_path, un
     line += [part for key, value in overrides.items() for part in (f"--{key}", value)]
     done = command(*line, cwd=bundle.parents[1])
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "gray_denoised.png").exists()
+    assert (tmp_path / "out" / "gray.png").exists()
+    assert "denoising 5 images and volumes" in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1] == f"results: {tmp_path / 'out'}"
     assert "gray" not in done.stdout  # file names may contain patients' names, so they stay out of the log
 
 

@@ -39,13 +39,13 @@ def through(path, output, change=lambda image: image, **options):
 @pytest.mark.parametrize(
     ("name", "dtype", "shape", "expected"),
     [
-        ("gray.png", "uint8", (ROWS, COLUMNS), "gray_denoised.png"),
-        ("color.png", "uint8", (ROWS, COLUMNS, 3), "color_denoised.png"),
-        ("deep.PNG", "uint16", (ROWS, COLUMNS), "deep_denoised.png"),
-        ("column.png", "uint8", (ROWS, 1), "column_denoised.png"),
-        ("old.bmp", "uint8", (ROWS, COLUMNS), "old_denoised.png"),
-        ("photo.v2.jpg", "uint8", (ROWS, COLUMNS, 3), "photo.v2_denoised.png"),
-        ("scan.jpeg", "uint8", (ROWS, COLUMNS), "scan_denoised.png"),
+        ("gray.png", "uint8", (ROWS, COLUMNS), "gray.png"),
+        ("color.png", "uint8", (ROWS, COLUMNS, 3), "color.png"),
+        ("deep.PNG", "uint16", (ROWS, COLUMNS), "deep.PNG"),
+        ("column.png", "uint8", (ROWS, 1), "column.png"),
+        ("old.bmp", "uint8", (ROWS, COLUMNS), "old.png"),
+        ("photo.v2.jpg", "uint8", (ROWS, COLUMNS, 3), "photo.v2.png"),
+        ("scan.jpeg", "uint8", (ROWS, COLUMNS), "scan.png"),
     ],
 )
 def test_pictures_come_back_exactly(tmp_path, name, dtype, shape, expected):
@@ -63,7 +63,7 @@ def test_tiff_keeps_its_dtype(tmp_path, dtype, color):
     original = ramp(dtype, ROWS, COLUMNS, *((3,) if color else ()))
     tifffile.imwrite(tmp_path / "a.tiff", original, photometric="rgb" if color else "minisblack", resolution=(300, 150))
     output = through(tmp_path / "a.tiff", tmp_path / "out")
-    assert output.endswith("a_denoised.tiff")
+    assert output.endswith("a.tiff")
     with tifffile.TiffFile(output) as after:
         assert after.asarray().dtype == dtype and after.pages[0].get_resolution() == (300, 150)
         np.testing.assert_allclose(after.asarray(), original, rtol=1e-6)
@@ -91,7 +91,7 @@ def test_nifti_keeps_shape_and_affine(tmp_path, shape, name):
     nib.save(original, tmp_path / name)
     output = through(tmp_path / name, tmp_path / "out")
     after = nib.load(output)
-    assert output.endswith("a_denoised.nii.gz") and after.shape == shape and after.get_data_dtype() == np.float32
+    assert output.endswith(f"out/{name}") and after.shape == shape and after.get_data_dtype() == np.float32
     np.testing.assert_array_equal(after.get_fdata(), original.get_fdata())
     np.testing.assert_array_equal(after.affine, nib.load(tmp_path / name).affine)
     assert after.header.get_xyzt_units()[0] == "micron"
@@ -116,7 +116,7 @@ def test_a_dicom_slice_becomes_nifti_in_its_own_unit(tmp_path, orientation, norm
     stored = dicom(tmp_path / "1.2.840.7", (-10, 20, 30), orientation)
     output = through(tmp_path / "1.2.840.7", tmp_path / "out")
     after = nib.load(output)
-    assert output.endswith("1.2.840.7_denoised.nii.gz") and after.shape == (128, 128, 1)
+    assert output.endswith("1.2.840.7.nii.gz") and after.shape == (128, 128, 1)
     np.testing.assert_array_equal(after.get_fdata()[..., 0], stored.T)
     to_ras = np.diag([-1.0, -1.0, 1.0])
     # The first axis runs along the row, its spacing being the one between columns.
@@ -131,7 +131,7 @@ def test_a_dicom_series_becomes_one_volume(tmp_path):
     slices = [dicom(folder / f"{n}.dcm", (0, 0, 3.0 * n), number=n) for n in (1, 2, 3)]
     output = through(folder, tmp_path / "out", change=lambda image: image + torch.tensor([0.0, 1.0, 2.0]))
     after = nib.load(output)
-    assert output.endswith("series.dcm_denoised.nii.gz")
+    assert output.endswith("series.dcm.nii.gz")
     np.testing.assert_array_equal(after.get_fdata(), np.stack([s.T + n for n, s in enumerate(slices)], -1))
     np.testing.assert_allclose(after.header.get_zooms(), (0.8, 0.5, 3.0))
 
@@ -148,20 +148,28 @@ def test_integers_are_rounded_and_clipped(tmp_path):
 
 def test_names_keep_the_sub_folder_and_can_be_told_apart(tmp_path):
     root, out = tmp_path / "in", tmp_path / "out"
-    assert denoised_path(root / "p1" / "a.nii.gz", out, root) == out / "p1" / "a_denoised.nii.gz"
-    assert denoised_path(root / "p1" / "a.jpg", out, root, keep_suffix=True) == out / "p1" / "a_jpg_denoised.png"
-    assert denoised_path(tmp_path / "elsewhere" / "a.TIF", out, root) == out / "a_denoised.tif"
-    assert denoised_path(root, out, root) == out / "in_denoised.nii.gz"
+    assert denoised_path(root / "p1" / "a.nii.gz", out, root) == out / "p1" / "a.nii.gz"
+    assert denoised_path(root / "p1" / "a.jpg", out, root, keep_suffix=True) == out / "p1" / "a_jpg.png"
+    assert denoised_path(tmp_path / "elsewhere" / "a.TIF", out, root) == out / "a.TIF"
+    assert denoised_path(root, out, root) == out / "in.nii.gz"
 
 
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path):
     Image.fromarray(ramp("uint8", ROWS, COLUMNS)).save(tmp_path / "a.png")
     output = through(tmp_path / "a.png", tmp_path / "out")
-    with pytest.raises(FileExistsError, match=r"a_denoised\.png: exists already"):
+    with pytest.raises(FileExistsError, match=r"a\.png: exists already"):
         through(tmp_path / "a.png", tmp_path / "out", change=lambda image: image * 0)
     assert np.asarray(Image.open(output)).any()
     through(tmp_path / "a.png", tmp_path / "out", change=lambda image: image * 0, overwrite=True)
     assert not np.asarray(Image.open(output)).any()
+
+
+def test_an_input_is_never_replaced(tmp_path):
+    Image.fromarray(ramp("uint8", ROWS, COLUMNS)).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(ValueError, match=r"a\.png: is the input"):
+        through(tmp_path / "a.png", tmp_path, change=lambda image: image * 0, overwrite=True)
+    assert (tmp_path / "a.png").read_bytes() == before
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -40,13 +40,13 @@ def paths(items, key: str, root: Path) -> list[str]:
 
 
 def test_all_images_below_the_folder_are_found(tmp_path):
-    touch(tmp_path, "a.png", "notes.txt", "p1/b.nii.gz", "p1/c.TIFF", ".hidden.png", "out/a_denoised.png")
+    touch(tmp_path, "a.png", "notes.txt", "p1/b.nii.gz", "p1/c.TIFF", ".hidden.png", "out/a.png")
     items = inference_items(tmp_path, tmp_path / "out")
     assert paths(items, "image", tmp_path) == ["a.png", "p1/b.nii.gz", "p1/c.TIFF"]
     assert paths(items, "output_path", tmp_path / "out") == [
-        "a_denoised.png",
-        "p1/b_denoised.nii.gz",
-        "p1/c_denoised.tiff",
+        "a.png",
+        "p1/b.nii.gz",
+        "p1/c.TIFF",
     ]
     assert all("modality" not in item for item in items)
     assert {item["modality"] for item in inference_items(tmp_path, tmp_path / "out", modality="mri")} == {"mri"}
@@ -59,15 +59,36 @@ def test_listed_images_are_taken_as_they_are(tmp_path):
     assert len(inference_items(tmp_path / "in", tmp_path / "out", images="a.png")) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": ["a.png"], "output": "."}, r"a\.png: the result would replace an input"),
+        ({"images": ["b.gif"]}, r"b\.gif: GIF is not a supported format\."),
+        ({"modality": "cta"}, r"unknown modality 'cta'; choose from mri, xray, ct, "),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(tmp_path, arguments, message):
+    touch(tmp_path, "a.png", "b.gif")
+    with pytest.raises(ValueError, match=message):
+        inference_items(tmp_path, tmp_path / arguments.pop("output", "out"), **arguments)
+
+
+def test_a_dicom_file_without_suffix_does_not_take_the_name_of_a_volume(tmp_path):
+    touch(tmp_path, "c.nii.gz")
+    (tmp_path / "c").write_bytes(b" " * 128 + b"DICM")
+    items = inference_items(tmp_path, tmp_path / "out")
+    assert paths(items, "output_path", tmp_path / "out") == ["c_dicom.nii.gz", "c.nii.gz"]
+
+
 def test_no_two_results_have_the_same_name(tmp_path):
     touch(tmp_path, "a.png", "a.jpg", "b.png", "c.nii", "c.nii.gz")
     items = inference_items(tmp_path, tmp_path / "out")
     assert paths(items, "output_path", tmp_path / "out") == [
-        "a_jpg_denoised.png",
-        "a_png_denoised.png",
-        "b_denoised.png",
-        "c_nii_denoised.nii.gz",
-        "c_nii_gz_denoised.nii.gz",
+        "a_jpg.png",
+        "a.png",
+        "b.png",
+        "c.nii",
+        "c.nii.gz",
     ]
     touch(tmp_path, "p1/d.png", "p2/d.png")
     (tmp_path / "root").mkdir()
@@ -136,6 +157,6 @@ def test_many_problems_are_counted_and_results_are_looked_at_first(tmp_path):
     items = inference_items(tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="and 2 more"):
         check_inference_items(items, PREPROCESSING)
-    touch(tmp_path, "out/03_denoised.png")
-    with pytest.raises(ValueError, match=r"^the images cannot be denoised:\n.*03_denoised\.png: exists already.*$"):
+    touch(tmp_path, "out/03.png")
+    with pytest.raises(ValueError, match=r"^the images cannot be denoised:\n.*03\.png: exists already.*$"):
         check_inference_items(items, PREPROCESSING)

@@ -49,6 +49,7 @@ def test_a_folder(command, pictures, tmp_path):
     assert "model: multimodal_denoising, weights " in result.stdout and "1 file is not an image" in result.stdout
     assert [row(result.stdout, name) for name in ("done", "skipped", "failed")] == ["2", "0", "0"]
     assert "of the intensity range" in row(result.stdout, "noise removed")
+    assert result.stdout.endswith("\nresults: out\n")
     assert names(tmp_path / "out") == ["a.png", "sub/b.png"]
     after = np.asarray(Image.open("out/a.png"))
     np.testing.assert_array_equal(after, np.rint(pixels["a.png"] - pixels["a.png"] / 2))
@@ -57,12 +58,44 @@ def test_a_folder(command, pictures, tmp_path):
     assert "in/notes.txt: is not an image." in again.stdout
 
 
+def test_unsupported_formats_are_named(command, pictures, tmp_path):
+    pictures("a.png")
+    for name in ("b.gif", "c.WEBP", "d.webp", "e.npy", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    result = command("in", "out", "--verbose")
+    assert result.exit_code == 0, result.output
+    assert "1 file is left out: GIF is not a supported format" in result.stdout
+    assert "2 files are left out: WebP is not a supported format" in result.stdout
+    assert "in/e.npy: NumPy is not a supported format." in result.stdout
+    assert row(result.stdout, "unsupported format") == "4 (GIF, NumPy, WebP)"
+    assert row(result.stdout, "not images") == "1"
+    (tmp_path / "in" / "a.png").unlink()
+    alone = command("in", "out2")
+    assert alone.exit_code == 2
+    assert "error: in: holds no image that can be denoised (1 GIF, 1 NumPy, 2 WebP: not supported); " in alone.stderr
+    single = command("in/b.gif", "b.gif")
+    assert single.exit_code == 2 and single.stderr.startswith("error: in/b.gif: GIF is not a supported format; ")
+
+
+def test_a_single_result_is_named_at_the_end(command, pictures):
+    pictures("a.png")
+    result = command("in/a.png", "b.png")
+    assert result.exit_code == 0 and result.stdout.endswith("\nresults: b.png\n")
+
+
+def test_an_unknown_modality_is_refused_with_the_list(command, pictures):
+    pictures("a.png")
+    result = command("in", "out", "--modality", "CTA")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: unknown modality 'cta'; choose from mri, xray, ct, skin, microscopy, ")
+
+
 def test_a_failure_is_named_and_counts(command, pictures, tmp_path):
     pictures("a.png", "c.png")
     (tmp_path / "in" / "b.png").write_text("x")
     result = command("in", "out", "--quiet")
     assert result.exit_code == 1
-    assert result.stderr.startswith("in/b.png: ") and len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("error: in/b.png: ") and len(result.stderr.splitlines()) == 1
     # The chosen model is always printed.
     assert result.stdout.startswith("model: ") and len(result.stdout.splitlines()) == 1
     assert names(tmp_path / "out") == ["a.png", "c.png"]
@@ -75,7 +108,7 @@ def test_one_file(command, pictures, tmp_path):
     assert result.exit_code == 0 and names(tmp_path) == ["b.png", "in/a.png"]
     assert row(result.stdout, "noise removed").endswith("% of the intensity range")
     again = command("in/a.png", "b.png")
-    assert again.exit_code == 2 and again.stderr == "b.png: exists already; pass --overwrite to replace.\n"
+    assert again.exit_code == 2 and again.stderr == "error: b.png: exists already; pass --overwrite to replace.\n"
     assert command("in/a.png", "b.png", "--overwrite").exit_code == 0
     assert command("in/a.png", "new/").exit_code == 0 and (tmp_path / "new" / "a.png").is_file()
 
@@ -189,7 +222,7 @@ def test_names_that_are_not_text_or_look_like_markup(command, pictures, tmp_path
     plan = command("in", "out", "--dry-run")
     assert plan.exit_code == 0 and "in/[red]x[bold].png" in plan.stdout
     result = command("in", "out")
-    assert result.exit_code == 1 and result.stderr.startswith("in/bad\\udcff.png: ")
+    assert result.exit_code == 1 and result.stderr.startswith("error: in/bad\\udcff.png: ")
     assert row(result.stdout, "done") == "3" and all((tmp_path / "out" / name).is_file() for name in names_of)
     assert row(command("in", "out").stdout, "skipped") == "3"
 

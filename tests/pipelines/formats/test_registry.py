@@ -100,7 +100,10 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         read_stack(path)
 
 
-@pytest.mark.parametrize(("name", "cause"), [("a.gif", "does not end in"), ("a", "does not end"), ("a.img", "pair")])
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("a.gif", "GIF is not a supported"), ("a.xyz", "does not end in"), ("a", "does not end"), ("a.img", "pair")],
+)
 def test_names_that_say_nothing_known(tmp_path, name, cause):
     (tmp_path / name).write_bytes(b"something")
     with pytest.raises(FormatError, match=cause):

@@ -111,7 +111,10 @@ def test_all_goes_through_everything_and_keeps_what_is_done(trained, output, man
     assert result.exit_code == 0, result.output
     assert "two_stage: finished before" in result.output
     steps = [line.removeprefix("--- ") for line in result.output.splitlines() if line.startswith("--- ")]
-    assert steps == ["train", "evaluate", "tables", "cost", "figures"]
+    names = ["train", "evaluate", "tables", "cost", "figures"]
+    assert steps == [f"{name} ({number} of 5)" for number, name in enumerate(names, 1)]
+    assert result.output.rstrip().splitlines()[-1] == f"results: {output / 'docs'}"
+    assert "[2/4] bm3d: left out: " in result.output or "[2/6] bm3d: " in result.output
     made = {path.name for path in (output / "docs").iterdir()}
     assert {"table_1_mri.md", "table_7_cost.md", "figure_6_mri.png", "figure_13_validation.png"} <= made
     assert "shipped weights" in (output / "docs" / "table_1_mri.md").read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from noisewise.pipelines.evaluation import SCORES
 from noisewise.pipelines.reproduce.comparison import modality_figures, table_methods
 from noisewise.pipelines.reproduce.methods import Method
 from noisewise.pipelines.reproduce.scoring import SHIPPED
@@ -43,6 +44,7 @@ def scores(psnr=PSNR, sigmas=(75.0,)) -> pd.DataFrame:
                         "sigma": sigma,
                         "method": method,
                         "image_id": image,
+                        **dict.fromkeys(SCORES, shifted),
                         "psnr": shifted,
                         "ssim": shifted / 100,
                         "delta_e": 40 - shifted,

@@ -29,7 +29,7 @@ TRAINING = {
     "val_limit": 1, "val_size": 48, "val_stds": [50], "panels": 1, "no_such_key_in_this_bundle": 1,
 }  # fmt: skip
 EVALUATION = {"modalities": ["ct"], "limit": 1, "crop": 48, "stds": [50], "patterns": ["gaussian"], "progress": False}
-PAGE = "#/experiments/1/runs?workflowType=machine_learning"
+PAGE = "#/experiments/1/runs?viewStateShareKey=noisewise&compareRunsMode=CHART&workflowType=machine_learning"
 MODEL = "multimodal_denoising"
 
 
@@ -59,7 +59,7 @@ def test_trainings_evaluations_and_registered_versions(tiny, store, client, tmp_
     assert len(found) == 6 and {run.info.status for run in found.values()} == {"FINISHED"}
     versions = {}
     for run in runs:
-        training = found[run.name]
+        training = found[f"train {run.name} seed 0"]
         run_id = training.info.run_id
         assert training.data.params["protocol"] == run.settings["protocol"]
         assert [m.step for m in client.get_metric_history(run_id, "train/rn_loss")] == [2, 4]
@@ -70,12 +70,12 @@ def test_trainings_evaluations_and_registered_versions(tiny, store, client, tmp_
         weights = output / run.name.replace(" ", "_") / "model.pt"
         assert version.name == MODEL and version.description == run.name
         assert version.tags["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-        evaluation = found[f"{run.name}, evaluation"].data
+        evaluation = found[f"evaluate {run.name}"].data
         assert evaluation.tags["mlflow.parentRunId"] == run_id
         psnr = evaluation.metrics["test/denoised/gaussian_50/psnr"]
         assert float(version.tags["test.psnr"]) == pytest.approx(psnr, abs=0.006)
         versions[int(version.version)] = psnr
-    scored = found["tiny CT, evaluation"].data.metrics
+    scored = found["evaluate tiny CT"].data.metrics
     psnr = fmean(scored[f"test/denoised/{kernel}/psnr_db"] for kernel in ("sharp", "soft"))
     assert float(client.get_model_version("low_dose_ct_denoising", "1").tags["test.psnr"]) == pytest.approx(
         psnr, abs=0.006

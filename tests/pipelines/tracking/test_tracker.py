@@ -1,6 +1,7 @@
 # Copyright (c) noisewise contributors
 # SPDX-License-Identifier: Apache-2.0
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 from urllib3.connection import HTTPConnection
 
 from noisewise.pipelines.tracking import code_version
+from noisewise.pipelines.tracking.view import experiment_page
 
 PATIENT = "DOE-JANE-19600101"
 EXPERIMENT = "noisewise"
@@ -110,11 +112,32 @@ def test_what_a_run_leaves(training, store, client, tmp_path):
     assert float(table["psnr"]["best"]) == pytest.approx(max(history.values()), rel=1e-5)
     assert set(table) == {"psnr", "mse"}
 
-    # Two panels at every validation, and the inputs at step 0, where MLflow's pages begin.
+    # Two panels at every validation; the inputs and at the end the results at step 0, where MLflow's pages begin.
     panels = sorted(path.split("+timestamp")[0] for path in stored if path.endswith(".png") and "panel" in path)
-    assert panels == [f"images/val~panel_{i}+step+{step}" for i in (0, 1) for step in (0, 2, 4)]
+    assert panels == [f"images/val~panel_{i}+step+{step}" for i in (0, 1) for step in (0, 0, 2, 4)]
     (last,) = folder.glob("images/val~panel_0+step+4+*.png")
     assert np.asarray(Image.open(last)).shape == (2 * (24 + 22), 3 * 154 - 4, 3)
+    # The page shows the image with the later time, which is part of the name.
+    inputs, shown = sorted(folder.glob("images/val~panel_0+step+0+*.png"))
+    assert shown.read_bytes() == last.read_bytes() != inputs.read_bytes()
+
+
+def test_the_experiment_has_a_view_without_empty_sections(training, store, client):
+    training(store, epochs=1, panels=1)[0].run()
+    key = "mlflow.sharedViewState.noisewise"
+    experiment = client.get_experiment_by_name("noisewise")
+    view = json.loads(experiment.tags[key])
+    assert [section["name"] for section in view["compareRunSections"]] == ["train", "val"]
+    assert [chart["imageKeys"] for chart in view["compareRunCharts"]] == [["val/panel_0"]]
+    assert not any(chart["showRunParams"] for chart in view["compareRunCharts"])
+    assert f"viewStateShareKey={key.rpartition('.')[2]}&" in experiment_page(experiment.experiment_id)
+    # More panels extend it; what a user has made of it stays.
+    training(store, epochs=1, panels=2)[0].run()
+    view = json.loads(client.get_experiment_by_name("noisewise").tags[key])
+    assert [chart["imageKeys"] for chart in view["compareRunCharts"]] == [["val/panel_0"], ["val/panel_1"]]
+    client.set_experiment_tag(experiment.experiment_id, key, json.dumps({**view, "compareRunSections": []}))
+    training(store, epochs=1, panels=2)[0].run()
+    assert json.loads(client.get_experiment_by_name("noisewise").tags[key])["compareRunSections"] == []
 
 
 def test_losses_are_means_over_the_interval(training, store, client):
