@@ -242,7 +242,7 @@ def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRe
             write_noise_map(stack, denoised.removed, source.noise_map)
         if settings.audit:
             by_kernel = (settings.modality or stack.modality) == "ct" or is_ct_model(record.model)
-            record.audit = _audit(denoised, correlated_noise=by_kernel)
+            record.audit = _audit(denoised, settings.strength, correlated_noise=by_kernel)
     except BaseException:
         for path in new:
             path.unlink(missing_ok=True)
@@ -267,15 +267,18 @@ def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
     return write_source(denoise_source(read_source(source, settings), settings), settings)
 
 
-def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
+def _audit(denoised: DenoisedSource, strength: float, correlated_noise: bool) -> dict[str, Any]:
     """Summarize the audits of all slices, and draw the slice that needs the most attention."""
     # The libraries of the audit, as those of each format, take long to import.
-    from ..audit.residual import audit_residual, summarize_audits
+    from ..audit.residual import at_full_strength, audit_residual, summarize_audits
 
     stack, source = denoised.loaded.stack, denoised.loaded.source
     frozen = [None] * len(denoised.slices) if stack.frozen is None else stack.frozen
     audits = [
-        audit_residual(stack.real(index), denoised.removed[index], stack.unit, frozen[index], correlated_noise)
+        audit_residual(
+            *(stack.real(index), at_full_strength(denoised.removed[index], strength)),
+            *(stack.unit, frozen[index], correlated_noise),
+        )
         for index in range(len(denoised.slices))
     ]
     summary = summarize_audits(audits)
@@ -288,7 +291,8 @@ def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
 
         noisy, removed = stack.real(shown), denoised.removed[shown]
         title = source.paths[0].name if len(audits) == 1 else f"{source.paths[0].name}, slice {shown}"
-        audit_picture(source.picture, noisy, noisy - removed, removed, audits[shown], title, frozen[shown])
+        full = at_full_strength(removed, strength)
+        audit_picture(source.picture, noisy, noisy - removed, full, audits[shown], title, frozen[shown])
     return {**summary, "shown_slice": shown, "shown": audits[shown].to_dict()}
 
 
