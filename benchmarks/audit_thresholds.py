@@ -45,7 +45,7 @@ DOSES = [(kernel, dose) for kernel in ("soft", "sharp") for dose in (0.1, 0.25, 
 TUBE_CURRENT = 250  # mA
 SMOOTHINGS = ("blur 1.5", "blur 3", "median 5", "denoised, blur 1", "denoised, blur 2")
 DISKS = [(radius, contrast) for radius in (3, 5, 10) for contrast in (1, 2, 4)]
-KINDS = {"neighbors": "neighbo", "structure": "what was", "places": "more of", "shift": "the brightness"}
+KINDS = {"neighbors": "neighbo", "structure": "the removed part", "places": "more of", "shift": "the brightness"}
 
 
 def main() -> None:

@@ -39,7 +39,8 @@ def audit_picture(
         path: the PNG, written atomically; missing folders are created.
         noisy: ``(H, W)`` or ``(H, W, 3)``.
         denoised: array of the same shape, drawn in the gray scale of ``noisy``.
-        removed: noisy minus denoised, drawn symmetrically about 0; color as the mean of its channels.
+        removed: the audited part, noisy minus denoised at full strength, drawn symmetrically about 0; color as the mean
+            of its channels.
         audit: their audit, from :func:`~noisewise.pipelines.audit.residual.audit_residual`.
         title: title of the picture; nothing else in it names the image.
         frozen: ``(H, W)``, pixels that the audit left out.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["Place", "ResidualAudit", "audit_residual", "significance_map", "summarize_audits"]
+__all__ = ["Place", "ResidualAudit", "at_full_strength", "audit_residual", "significance_map", "summarize_audits"]
 
 LAGS = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))
 # Standard deviations, in pixels, of the Gaussians that sum up the residual around a place.
@@ -99,6 +99,28 @@ class ResidualAudit:
         return {**values, **{key: list(value) for key, value in values.items() if isinstance(value, tuple)}}
 
 
+def at_full_strength(removed: np.ndarray, strength: float) -> np.ndarray:
+    """The part that full strength would have removed.
+
+    At a strength below 1 the denoised image still holds noise, and the same noise is in the removed part: the two
+    correlate, although no structure was lost. An audit therefore judges the full removed part, whose difference from
+    the noisy image is the fully denoised image.
+
+    Args:
+        removed: noisy minus denoised, of any shape.
+        strength: the strength at which it was removed, from 0 to 1.
+
+    Returns:
+        ``removed / strength``; ``removed`` itself for the strengths 1 and 0 (which removes nothing).
+
+    Raises:
+        ValueError: if the strength is not between 0 and 1.
+    """
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"strength must lie in [0, 1], got {strength}.")
+    return removed if strength in (0.0, 1.0) else removed / np.float32(strength)
+
+
 def audit_residual(
     noisy: np.ndarray,
     removed: np.ndarray,
@@ -110,7 +132,7 @@ def audit_residual(
 
     Args:
         noisy: ``(H, W)`` or ``(H, W, 3)``, finite.
-        removed: noisy minus denoised, of the same shape.
+        removed: noisy minus denoised, of the same shape; see :func:`at_full_strength` for a strength below 1.
         unit: unit of the values, such as ``"HU"``.
         frozen: ``(H, W)``, True for pixels to leave out, which are not part of the image; None leaves out none.
         correlated_noise: whether the noise itself is correlated between pixels, as in CT by its reconstruction kernel;

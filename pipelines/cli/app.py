@@ -15,6 +15,7 @@ from .low_dose_ct import app as low_dose_ct_app
 from .manifest import app as manifest_app
 from .mlflow_demo import mlflow_demo
 from .reproduce import app as reproduce_app
+from .review import review
 from .where import where
 
 __all__ = ["app"]
@@ -24,6 +25,7 @@ app.add_typer(manifest_app, name="manifest")
 app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(low_dose_ct_app, name="low-dose-ct")
 app.command()(denoise)
+app.command()(review)
 app.command()(evaluate)
 app.command(name="mlflow-demo")(mlflow_demo)
 app.command()(where)

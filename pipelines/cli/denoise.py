@@ -74,7 +74,9 @@ def denoise(
     audit: Annotated[
         bool,
         typer.Option(
-            "--audit", help="Check that no structure is removed: report and pictures in OUTPUT/noisewise_audit."
+            "--audit",
+            help="Check that no structure is removed: report.html, audit.json and pictures in OUTPUT/noisewise_audit; "
+            "for a single file in NAME_audit beside its result.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -132,7 +134,11 @@ def denoise(
         if found.audit_folder is not None:
             for line in audit_report.write_audit_report(found.audit_folder, display.outcomes, found.root):
                 say_error(line, "yellow", errors)
-            say(f"audit: {found.audit_folder}", console=out)
+            from ..denoising import review
+
+            results = review.results_of_run(display.outcomes, settings, found.root)
+            page = review.write_review(found.audit_folder / review.PAGE, results)
+            say(f"audit: {page}", console=out)
     out.print(display.summary(found))
     say(f"results: {found.output_root if found.is_tree else found.sources[0].outputs[0]}", console=out)
     if any(outcome.failures or outcome.state == "left" for outcome in display.outcomes):

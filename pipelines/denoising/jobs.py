@@ -21,7 +21,16 @@ from .models import is_ct_model
 from .settings import DenoisingSettings
 from .sources import Source
 
-__all__ = ["DenoisedSource", "JobRecord", "LoadedSource", "denoise_source", "read_source", "run_job", "write_source"]
+__all__ = [
+    "DenoisedSource",
+    "JobRecord",
+    "LoadedSource",
+    "denoise_source",
+    "read_source",
+    "read_together",
+    "run_job",
+    "write_source",
+]
 
 
 @dataclass
@@ -242,7 +251,7 @@ def write_source(denoised: DenoisedSource, settings: DenoisingSettings) -> JobRe
             write_noise_map(stack, denoised.removed, source.noise_map)
         if settings.audit:
             by_kernel = (settings.modality or stack.modality) == "ct" or is_ct_model(record.model)
-            record.audit = _audit(denoised, correlated_noise=by_kernel)
+            record.audit = _audit(denoised, settings.strength, correlated_noise=by_kernel)
     except BaseException:
         for path in new:
             path.unlink(missing_ok=True)
@@ -267,34 +276,29 @@ def run_job(source: Source, settings: DenoisingSettings) -> JobRecord:
     return write_source(denoise_source(read_source(source, settings), settings), settings)
 
 
-def _audit(denoised: DenoisedSource, correlated_noise: bool) -> dict[str, Any]:
+def _audit(denoised: DenoisedSource, strength: float, correlated_noise: bool) -> dict[str, Any]:
     """Summarize the audits of all slices, and draw the slice that needs the most attention."""
     # The libraries of the audit, as those of each format, take long to import.
-    from ..audit.residual import audit_residual, summarize_audits
+    from ..audit.residual import at_full_strength
+    from .stack_audit import audit_stack
 
     stack, source = denoised.loaded.stack, denoised.loaded.source
-    frozen = [None] * len(denoised.slices) if stack.frozen is None else stack.frozen
-    audits = [
-        audit_residual(stack.real(index), denoised.removed[index], stack.unit, frozen[index], correlated_noise)
-        for index in range(len(denoised.slices))
-    ]
-    summary = summarize_audits(audits)
-    if len(audits) == 1:
-        summary["warnings"] = list(audits[0].warnings)
-    worst = summary["worst_slice"]
-    shown = max(range(len(audits)), key=lambda index: audits[index].std) if worst is None else worst
+    summary, audit = audit_stack(stack, denoised.removed, strength, correlated_noise)
     if source.picture is not None:
         from ..audit.picture import audit_picture
 
+        shown = summary["shown_slice"]
         noisy, removed = stack.real(shown), denoised.removed[shown]
-        title = source.paths[0].name if len(audits) == 1 else f"{source.paths[0].name}, slice {shown}"
-        audit_picture(source.picture, noisy, noisy - removed, removed, audits[shown], title, frozen[shown])
-    return {**summary, "shown_slice": shown, "shown": audits[shown].to_dict()}
+        title = source.paths[0].name if len(stack.slices) == 1 else f"{source.paths[0].name}, slice {shown}"
+        full = at_full_strength(removed, strength)
+        frozen = None if stack.frozen is None else stack.frozen[shown]
+        audit_picture(source.picture, noisy, noisy - removed, full, audit, title, frozen)
+    return summary
 
 
 def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list[tuple[str, str]]]:
     try:
-        return _read_together(source.paths, source.kind, settings), []
+        return read_together(source.paths, source.kind, settings), []
     except FormatError:
         if len(source.paths) == 1:
             raise
@@ -304,7 +308,7 @@ def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list
         if not good:
             raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost) from None
         # Slices are denoised one by one, so gaps do no harm.
-        stack = _read_together(good, source.kind, settings, allow_gaps=True)
+        stack = read_together(good, source.kind, settings, allow_gaps=True)
         # Not the errors themselves, which would keep the contents of the files in memory.
         return stack, [(error.path, error.cause) for error in lost]
 
@@ -313,16 +317,30 @@ def _try_each(source: Source, settings: DenoisingSettings) -> tuple[list[Path], 
     good, lost = [], []
     for path in source.paths:
         try:
-            _read_together([path], source.kind, settings)
+            read_together([path], source.kind, settings)
             good.append(path)
         except FormatError as error:
             lost.append(error)
     return good, lost
 
 
-def _read_together(
+def read_together(
     paths: Sequence[Path], kind: str, settings: DenoisingSettings, allow_gaps: bool = False
 ) -> ImageStack:
+    """Read the files of one source.
+
+    Args:
+        paths: its files.
+        kind: of the source, see :class:`~noisewise.pipelines.denoising.sources.Source`.
+        settings: name the axis along which volumes are cut.
+        allow_gaps: whether slices of a series may be missing.
+
+    Returns:
+        The slices of all files.
+
+    Raises:
+        FormatError: if a file cannot be read.
+    """
     if kind == "dicom":
         from ..formats.dicom import read_dicom
 

@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from ...data_manifest.digest import settings_digest
 from .sources import LEDGER_FOLDER, Source
 
-__all__ = ["InputState", "Ledger", "LedgerError", "input_states", "remove_leftovers"]
+__all__ = ["InputState", "Ledger", "LedgerError", "finished_work", "input_states", "remove_leftovers"]
 
 InputState = tuple[int, int]
 
@@ -211,6 +211,41 @@ class Ledger:
 
     def _output_names(self, source: Source) -> list[str]:
         return [_relative(path, self.output_folder) for path in source.all_outputs]
+
+
+def finished_work(output_folder: str | os.PathLike) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Read the ledger of a folder without locking or changing it.
+
+    Args:
+        output_folder: folder of results.
+
+    Returns:
+        For each finished source the settings of its run and its "done" line, whose outputs begin with one for each
+        input, in their order.
+
+    Raises:
+        FileNotFoundError: if the folder has no ledger.
+        LedgerError: if the ledger is damaged.
+    """
+    path = Path(output_folder) / LEDGER_FOLDER / "ledger.jsonl"
+    if not path.is_file():
+        raise FileNotFoundError(f"{output_folder}: holds no record of noisewise denoise.")
+    known: dict[str, dict[str, Any]] = {}
+    done: dict[str, dict[str, Any]] = {}
+    for number, text in enumerate(path.read_bytes().rpartition(b"\n")[0].splitlines(), 1):
+        try:
+            line = json.loads(text)
+            if "settings" in line:
+                known[line["digest"]] = line["settings"]
+                continue
+            for name in line["outputs"]:
+                done.pop(name, None)
+                if line["state"] == "done":
+                    done[name] = line
+        except (ValueError, KeyError, TypeError) as error:
+            raise LedgerError(f"{path}: line {number} is damaged.") from error
+    lines = {id(line): line for line in done.values()}
+    return [(known[line["digest"]], line) for line in lines.values() if line["digest"] in known]
 
 
 def input_states(source: Source) -> dict[Path, InputState]:

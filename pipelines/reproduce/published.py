@@ -34,21 +34,11 @@ def published_scores() -> pd.DataFrame:
     printed["modality"] = printed["modality"].replace("all (ablation)", "all")
     halves = printed[printed["pattern"].isin(PATTERNS)]
     keys = ["table", "modality", "method", "sigma"]
-<<<<<<< HEAD
     averages = halves.groupby(keys, sort=False)[list(PAPER_SCORES)].mean().reset_index().assign(pattern=AVERAGE)
     wide = pd.concat([halves, averages]).astype({"sigma": float})
     return wide.melt(
         id_vars=["table", "modality", "method", "pattern", "sigma"],
         value_vars=list(PAPER_SCORES),
-=======
-    # The paper prints no other scores that may have been added.
-    names = [name for name in SCORES if name in printed]
-    averages = halves.groupby(keys, sort=False)[names].mean().reset_index().assign(pattern=AVERAGE)
-    wide = pd.concat([halves, averages]).astype({"sigma": float})
-    return wide.melt(
-        id_vars=["table", "modality", "method", "pattern", "sigma"],
-        value_vars=names,
->>>>>>> words
         var_name="score",
         value_name="published",
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from noisewise.pipelines.audit.picture import audit_picture
-from noisewise.pipelines.audit.residual import audit_residual, significance_map, summarize_audits
+from noisewise.pipelines.audit.residual import at_full_strength, audit_residual, significance_map, summarize_audits
 
 SIDE = 128
 SIGMA = 10.0
@@ -52,6 +52,35 @@ def test_noise_whose_strength_follows_the_image_passes():
     image = phantom()
     removed = image / 100 * noise(SIDE, SIDE)
     assert audit_residual(image + removed, removed).warnings == ()
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.8, 0.5, 0.3, 0.1, 0.01])
+def test_the_verdict_does_not_depend_on_the_strength(strength):
+    # Fine detail that correlates with itself: at low strength, what is left of it is still in the denoised image.
+    grain = ndimage.gaussian_filter(noise(SIDE, SIDE), 1.2)
+    for full in (noise(SIDE, SIDE), grain, noise(SIDE, SIDE) + 3 * SIGMA * disk(64, 30, 6)):
+        noisy = phantom() + full
+        one = audit_residual(noisy, full)
+        removed = np.float32(strength) * full
+        other = audit_residual(noisy, at_full_strength(removed, strength))
+        assert other.warnings == one.warnings
+        assert other.structure_correlation == pytest.approx(one.structure_correlation, abs=1e-3)
+        assert other.std == pytest.approx(one.std, rel=1e-4)
+
+
+def test_judged_against_its_own_result_honest_noise_looks_like_structure_at_low_strength():
+    grain = ndimage.gaussian_filter(noise(SIDE, SIDE), 1.2)
+    noisy, removed = phantom() / 20 + grain, np.float32(0.1) * grain
+    assert audit_residual(noisy, removed).structure_correlation > 0.14
+    assert audit_residual(noisy, at_full_strength(removed, 0.1)).structure_correlation < 0.05
+
+
+def test_full_strength_changes_no_bit():
+    removed = noise(SIDE, SIDE)
+    assert at_full_strength(removed, 1.0) is removed and at_full_strength(removed, 0.0) is removed
+    assert at_full_strength(removed, 0.5).dtype == np.float32
+    with pytest.raises(ValueError, match="strength"):
+        at_full_strength(removed, 1.5)
 
 
 @pytest.mark.parametrize("width", [1.5, 3.0])

@@ -132,6 +132,9 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
     assert result.exit_code == 0, result.output
     report = (tmp_path / "out" / "noisewise_audit" / "audit.json").read_text()
     assert [line["file"] for line in json.loads(report)] == ["a.png", "sub/b.png"]
+    assert "audit: out/noisewise_audit/report.html\n" in result.stdout
+    page = (tmp_path / "out" / "noisewise_audit" / "report.html").read_text()
+    assert '"name": "sub/b.png"' in page and 'id="pixels-1-0"' in page
     assert len(report.splitlines()) == 4  # one line a file
     assert names(tmp_path / "out") == [
         "a.png",
@@ -139,6 +142,7 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
         "noisewise_audit/audit.json",
         "noisewise_audit/pictures/a.png.png",
         "noisewise_audit/pictures/sub/b.png.png",
+        "noisewise_audit/report.html",
         "sub/b.png",
         "sub/b_removed.tif",
     ]
@@ -149,6 +153,17 @@ def test_audit_and_noise_map(command, pictures, tmp_path):
     again = command("in", "out", "--audit", "--noise-map")
     assert row(again.stdout, "skipped") == "2"
     assert (tmp_path / "out" / "noisewise_audit" / "audit.json").read_text() == report
+    assert (tmp_path / "out" / "noisewise_audit" / "report.html").read_text() == page
+
+
+def test_the_report_of_a_single_file_is_where_help_says(command, pictures, tmp_path):
+    pictures("a.png")
+    result = command("in/a.png", "new/b.png", "--audit")
+    assert result.exit_code == 0 and "audit: new/b_audit/report.html\n" in result.stdout
+    expected = ["b.png", "b_audit/audit.json", "b_audit/pictures/a.png.png", "b_audit/report.html"]
+    assert names(tmp_path / "new") == expected
+    text = " ".join(command("--help").stdout.replace("│", " ").split())
+    assert "OUTPUT/noisewise_audit; for a single file in NAME_audit beside its result" in text
 
 
 def test_warnings_of_the_audit_are_printed(command, pictures, monkeypatch):

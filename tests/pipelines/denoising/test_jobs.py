@@ -260,6 +260,22 @@ def test_the_correlated_noise_of_ct_gives_no_warning(tmp_path):
     assert not any("alike" in each for each in warnings["ct"])
 
 
+def test_the_audit_says_the_same_at_every_strength(tmp_path):
+    pixels = np.random.default_rng(0).normal(0.4, 0.05, (64, 64))
+    pixels[20:40, 20:40] += 0.3
+    tifffile.imwrite(tmp_path / "a.tif", pixels.astype(np.float32))
+    audits = [
+        through(
+            tmp_path / "a.tif", tmp_path / f"{strength}.tif", audit=True, strength=strength, intensity_range=(0.0, 1.0)
+        ).audit
+        for strength in (1.0, 0.7, 0.3, 0.05)
+    ]
+    for audit in audits[1:]:
+        assert audit["warnings"] == audits[0]["warnings"] != []
+        assert audit["std"] == pytest.approx(audits[0]["std"], rel=1e-4)
+        assert audit["structure_correlation"] == pytest.approx(audits[0]["structure_correlation"], abs=1e-3)
+
+
 # Failures ---------------------------------------------------------------------------------------------------------
 
 
