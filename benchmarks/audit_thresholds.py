@@ -85,8 +85,8 @@ def main() -> None:
         print(table[table["kind"] == "honest"].groupby(key)[columns].mean().round(3).to_string())
     smooth = table[table["kind"].isin(SMOOTHINGS)]
     print(smooth.pivot_table(index="kind", columns="noise", values="any").round(2).to_string())
-    numbers = ["bias", "autocorrelation", "structure_correlation"]
-    print(table[table["kind"] == "honest"][numbers].quantile([0.5, 0.9, 0.99, 0.995, 1.0]).round(3).to_string())
+    numbers = ["bias", "autocorrelation", "structure_correlation", "fine"]
+    print(table[table["kind"] == "honest"][numbers].quantile([0.0, 0.5, 0.9, 0.99, 0.995, 1.0]).round(3).to_string())
 
 
 def residuals(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -190,7 +190,18 @@ def judge(
         "bias": abs(audit.mean) / max(audit.std, 1e-9),
         "autocorrelation": audit.largest_autocorrelation,
         "structure_correlation": audit.structure_correlation,
+        "fine": fine_correlation(noisy - removed, removed),
     }
+
+
+def fine_correlation(denoised: np.ndarray, removed: np.ndarray) -> float:
+    """The correlation of the removed part with details of 0.7 to 1.4 pixels, which the audit does not use."""
+    denoised, removed = (each.mean(-1) if each.ndim == 3 else each for each in (denoised, removed))
+    centered = removed - removed.mean()
+    local = np.sqrt(ndimage.gaussian_filter(centered**2, 8.0))
+    white = centered / np.maximum(local, 0.25 * centered.std() + 1e-12)
+    details = ndimage.gaussian_filter(denoised, 0.7) - ndimage.gaussian_filter(denoised, 1.4)
+    return float((white * details).mean() / np.sqrt((white**2).mean() * (details**2).mean() + 1e-12))
 
 
 def draw_example(path: Path) -> None:

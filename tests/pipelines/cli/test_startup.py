@@ -43,6 +43,7 @@ ANSWERS = {
     "the demo's help": (["mlflow-demo", "--help"], 0),
     "a typo": (["denoize"], 2),
     "a missing file": (["denoise", "nowhere", "out"], 2),
+    "a missing folder": (["review", "nowhere"], 1),
     "a wrong suffix": (["denoise", "a.png", "b.jpg"], 2),
     "a wrong size": (["denoise", "a.png", "b.png", "--memory", "much"], 2),
 }
