@@ -15,6 +15,7 @@ from ...data_manifest.discover import find_image_files, group_by_series, read_di
 from ...listing import first_lines
 from ...transforms import denoised_path
 from ...transforms.intensity import negative_cause, negative_share
+from ...transforms.intensity_stated import check_range
 
 __all__ = ["check_inference_items", "inference_items"]
 
@@ -26,6 +27,7 @@ def inference_items(
     output_dir: str | os.PathLike,
     images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     modality: str | None = None,
+    intensity_range: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """The data list of an inference: one item per image or volume.
 
@@ -37,15 +39,19 @@ def inference_items(
             share one intensity range.
         modality: the modality of all images, such as ``"ct"``, which fixes their intensity range. None takes it from
             DICOM headers and leaves it open for other formats.
+        intensity_range: the values of black and white for all images; None has the range of each image found.
 
     Returns:
-        Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``.
+        Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``,
+        ``intensity_min`` and ``intensity_max``.
 
     Raises:
         FileNotFoundError: when the folder or a listed image does not exist.
-        ValueError: when there is no image, when results would be written among the inputs, or when a DICOM series
-            shares its folder with other DICOM files, so that the folder does not identify it.
+        ValueError: when the range is not two rising numbers, when there is no image, when results would be written
+            among the inputs, or when a DICOM series shares its folder with other DICOM files, so that the folder does
+            not identify it.
     """
+    limits = None if intensity_range is None else check_range(intensity_range)
     root = Path(os.path.abspath(dataset_dir))
     if images is None:
         sources = _all_images(root, Path(os.path.abspath(output_dir)))
@@ -64,6 +70,8 @@ def inference_items(
         item = {"image": str(source), "output_path": str(path)}
         if modalities.get(source):
             item["modality"] = modalities[source]
+        if limits is not None:
+            item["intensity_min"], item["intensity_max"] = limits
         items.append(item)
     return items
 
@@ -88,13 +96,14 @@ def check_inference_items(
     if not overwrite:
         there = [item["output_path"] for item in items if os.path.exists(item["output_path"])]
         problems += [f"{path}: exists already; choose another output_dir or pass --overwrite True" for path in there]
-    for item in items if not problems else ():
+    for item in () if problems else items:
         try:
             image = preprocessing(dict(item))["image"]
         except Exception as error:
             problems.append(_reason(error, item["image"]))
             continue
-        cause = negative_cause(negative_share(image))
+        stated = "intensity_min" in item
+        cause = None if stated else negative_cause(negative_share(image))
         if cause is not None:
             problems.append(f"{item['image']}: {cause}")
     if problems:
