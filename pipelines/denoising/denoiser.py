@@ -17,7 +17,7 @@ from ..bundle.precision import has_native_bfloat16
 from ..engines.base import Engine
 from ..engines.load import load_engine
 from ..moved import renamed
-from .models import choose_model, load_model
+from .models import DenoisingModel, choose_model, load_model
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
@@ -74,7 +74,7 @@ class Denoiser:
         memory: int = DEFAULT_MEMORY,
         config: str | os.PathLike | None = None,
     ) -> None:
-        self.settings = DenoisingSettings(
+        settings = DenoisingSettings(
             model=model,
             config=config,
             engine=engine,
@@ -83,7 +83,22 @@ class Denoiser:
             tile_size=tile_size,
             memory=memory,
         )
-        self.model = load_model(self.settings.model, self.settings.config)
+        self._set_up(load_model(settings.model, settings.config), settings)
+
+    @classmethod
+    def around(cls, model: DenoisingModel, settings: DenoisingSettings) -> Denoiser:
+        """A denoiser of a model that is in memory.
+
+        Args:
+            model: the model.
+            settings: their engine, precision, device, tile size and memory are used.
+        """
+        denoiser = cls.__new__(cls)
+        denoiser._set_up(model, settings)
+        return denoiser
+
+    def _set_up(self, model: DenoisingModel, settings: DenoisingSettings) -> None:
+        self.model, self.settings = model, settings
         self.device = torch.device(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._engines: dict[str, Engine] = {}
 

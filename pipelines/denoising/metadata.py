@@ -5,13 +5,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from monai.data import MetaTensor
+from pydicom import Dataset, dcmread
 
+from ...data_manifest.discover import find_image_files
+from ...transforms.file_types import is_dicom
 from ...transforms.intensity import is_about_unit
+from ..formats.dicom.pixels import stored_range_of
+from ..formats.dicom.values import modality_of
 from ..formats.stack import ImageStack
 
 __all__ = ["apply_metadata", "channel_axis"]
@@ -38,9 +45,10 @@ def apply_metadata(stack: ImageStack, meta: Mapping[str, Any]) -> None:
     """
     if is_about_unit(stack.slices):
         return
-    if str(_tag(meta, MODALITY)).upper() == "CT":
+    header = _dicom_header(meta)
+    if str(_tag(meta, MODALITY)).upper() == "CT" or (header is not None and modality_of(header) == "ct"):
         stack.modality = "ct"
-    elif _has_eight_bits(meta):
+    elif _has_eight_bits(meta) or (header is not None and _stores_eight_bits(header)):
         stack.stored_range = EIGHT_BIT_RANGE
 
 
@@ -65,6 +73,22 @@ def channel_axis(image: MetaTensor) -> int | None:
         return None if image.ndim == axes and (image.ndim == 2 or image.shape[0] != 1) else 0
     is_last = int(stated) in (-1, axes) and image.ndim == axes + 1
     return -1 if is_last and image.shape[-1] in (1, 3, 4) and image.shape[0] not in (1, 3, 4) else 0
+
+
+def _dicom_header(meta: Mapping[str, Any]) -> Dataset | None:
+    """The header of the DICOM file that was read; MONAI's reader keeps only its geometry in the metadata."""
+    path = meta.get("filename_or_obj")
+    if not isinstance(path, (str, os.PathLike)) or not os.path.exists(path):
+        return None
+    files = find_image_files(path)[:1] if os.path.isdir(path) else [Path(path)]
+    if not files or not is_dicom(files[0]):
+        return None
+    return dcmread(files[0], stop_before_pixels=True)
+
+
+def _stores_eight_bits(header: Dataset) -> bool:
+    rescale = (header.get("RescaleSlope", 1), header.get("RescaleIntercept", 0))
+    return "BitsAllocated" in header and stored_range_of(header) == EIGHT_BIT_RANGE and rescale == (1, 0)
 
 
 def _has_eight_bits(meta: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from .function import denoise_array
+from .arrays import denoise_array
 from .metadata import channel_axis
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 
 import nibabel
@@ -14,6 +15,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImaged
 from PIL import Image
+from pydicom.data import get_testdata_file
 from scipy.ndimage import gaussian_filter
 
 import noisewise
@@ -270,3 +272,17 @@ def test_tiles_do_not_change_what_lies_outside():
     whole = noisewise.denoise(image, intensity_range=(0, 1), **EXACT)
     tiled = noisewise.denoise(image, intensity_range=(0, 1), tile_size=23, **EXACT)
     assert np.abs(whole - tiled).max() < 1e-5
+
+
+@pytest.mark.parametrize(("name", "limits"), [("CT_small.dcm", (-1000, 1000)), ("MR_small.dcm", None)])
+@pytest.mark.filterwarnings("ignore::noisewise.transforms.intensity.IntensityRangeWarning")
+def test_dicom_gives_one_result_through_the_command_and_the_loader(name, limits, tmp_path):
+    path = tmp_path / name
+    shutil.copy(get_testdata_file(name), path)
+    loaded = Compose([LoadImaged("image"), noisewise.Denoised("image", **EXACT)])({"image": str(path)})["image"]
+    (source,) = find_sources(path, tmp_path / "out.dcm").sources
+    read = read_source(source, DenoisingSettings(**EXACT, model="multimodal_denoising"))
+    assert limits is None or read.real_range == limits
+    denoised = denoise_source(read, DenoisingSettings(**EXACT, model="multimodal_denoising")).slices[0]
+    real = denoised * np.float64(read.stack.slope) + read.stack.intercept
+    assert np.abs(loaded.numpy().T - real).max() <= 0.51
