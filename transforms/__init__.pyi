@@ -11,6 +11,7 @@ from .intensity_dictionary import (
     ToGrayLevelsd,
     ToGreyLevelsd,
 )
+from .intensity_outside import limit_outside
 from .load import ImageReadError, LoadMedicalImage, LoadMedicalImaged, drop_equal_channels
 from .low_dose import (
     AIR_HU,
@@ -112,6 +113,7 @@ __all__ = [
     "derive_seed",
     "drop_equal_channels",
     "intensity_range",
+    "limit_outside",
     "line_integrals",
     "low_dose_noise",
     "save_like_input",

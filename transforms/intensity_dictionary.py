@@ -12,16 +12,20 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RepeatChannel
 
-from .intensity import intensity_range
+from .intensity import find_intensity_range, warn_of_guess
 
 __all__ = ["RepeatGrayscaled", "ScaleFromUnitRanged", "ScaleToUnitRanged", "ToGrayLevelsd", "ToGreyLevelsd"]
+
+
+RANGE_OPTION = "intensity_range"
 
 
 class ScaleToUnitRanged(MapTransform):
     """Map intensities linearly so that ``d[min_key]`` becomes 0 and ``d[max_key]`` becomes 1; no clipping.
 
-    Where the item carries no range, :func:`intensity_range` finds it and it is written into the item, so that
-    :class:`ScaleFromUnitRanged` can go back. A manifest's items always carry it.
+    Where the item carries no range, :func:`find_intensity_range` finds it, and it is written into the item, so that
+    :class:`ScaleFromUnitRanged` can go back; a range that had to be guessed gives a warning. A manifest's items always
+    carry it.
 
     Args:
         keys: images to scale, each a MetaTensor of :class:`~noisewise.transforms.load.LoadMedicalImage`.
@@ -51,7 +55,9 @@ class ScaleToUnitRanged(MapTransform):
         for key in self.key_iterator(d):
             if d.get(self.min_key) is None or d.get(self.max_key) is None:
                 stored = str(getattr(d[key], "meta", {}).get("stored_dtype", d[key].dtype)).removeprefix("torch.")
-                d[self.min_key], d[self.max_key] = intensity_range(d[key], stored, d.get(self.modality_key))
+                found = find_intensity_range(d[key], stored, d.get(self.modality_key))
+                warn_of_guess(found, RANGE_OPTION)
+                d[self.min_key], d[self.max_key] = found.low, found.high
             low, high = float(d[self.min_key]), float(d[self.max_key])
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
                 raise ValueError(f"the intensity range [{low:g}, {high:g}] is empty or not finite.")

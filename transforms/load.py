@@ -236,6 +236,8 @@ def _stored_dtype(data: Any, array: np.ndarray) -> str:
         return array.dtype.name
     if (header.get("RescaleSlope", 1), header.get("RescaleIntercept", 0)) != (1, 0):
         return array.dtype.name
+    if not header.PixelRepresentation and header.get("BitsStored") == 8:
+        return "uint8"  # in words of 16 bits too
     return f"{'' if header.PixelRepresentation else 'u'}int{header.BitsAllocated}"
 
 

@@ -17,6 +17,7 @@ from ...listing import check_known, first_lines
 from ...transforms import denoised_path
 from ...transforms.file_types import is_dicom, unsupported_format
 from ...transforms.intensity import negative_cause, negative_share
+from ...transforms.intensity_stated import check_range
 
 __all__ = ["check_inference_items", "inference_items"]
 
@@ -28,6 +29,7 @@ def inference_items(
     output_dir: str | os.PathLike,
     images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     modality: str | None = None,
+    intensity_range: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """The data list of an inference: one item per image or volume.
 
@@ -39,16 +41,19 @@ def inference_items(
             share one intensity range.
         modality: the modality of all images, such as ``"ct"``, which fixes their intensity range. None takes it from
             DICOM headers and leaves it open for other formats.
+        intensity_range: the values of black and white for all images; None has the range of each image found.
 
     Returns:
-        Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``.
+        Items with ``image`` (path), ``output_path`` (no two alike, sub-folders kept) and, where known, ``modality``,
+        ``intensity_min`` and ``intensity_max``.
 
     Raises:
         FileNotFoundError: when the folder or a listed image does not exist.
-        ValueError: when there is no such modality, when there is no image, when results would replace inputs or be
-            written among them, or when a DICOM series shares its folder with other DICOM files, so
-            that the folder does not identify it.
+        ValueError: when there is no such modality, when the range is not two rising numbers, when there is no image,
+            when results would replace inputs or be written among them, or when a DICOM series shares its folder with
+            other DICOM files, so that the folder does not identify it.
     """
+    limits = None if intensity_range is None else check_range(intensity_range)
     root = Path(os.path.abspath(dataset_dir))
     if modality is not None:
         check_known("modality", modality.lower(), MODALITIES)
@@ -73,6 +78,8 @@ def inference_items(
         item = {"image": str(source), "output_path": str(path)}
         if modalities.get(source):
             item["modality"] = modalities[source]
+        if limits is not None:
+            item["intensity_min"], item["intensity_max"] = limits
         items.append(item)
     return items
 
@@ -97,13 +104,14 @@ def check_inference_items(
     if not overwrite:
         there = [item["output_path"] for item in items if os.path.exists(item["output_path"])]
         problems += [f"{path}: exists already; choose another output_dir or pass --overwrite True" for path in there]
-    for item in items if not problems else ():
+    for item in () if problems else items:
         try:
             image = preprocessing(dict(item))["image"]
         except Exception as error:
             problems.append(_reason(error, item["image"]))
             continue
-        cause = negative_cause(negative_share(image))
+        stated = "intensity_min" in item
+        cause = None if stated else negative_cause(negative_share(image))
         if cause is not None:
             problems.append(f"{item['image']}: {cause}")
     if problems:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from ...transforms.intensity_outside import limit_outside
+
 __all__ = ["DenoisingInferer"]
 
 
@@ -19,12 +21,15 @@ class DenoisingInferer(Inferer):
     Args:
         channels: number of channels of the network. An image with one channel is repeated to this number, and the
             outputs are averaged.
-        pass_through: denoise only the part of the values within [0, 1] and pass the rest through,
-            ``out = in + D(clip(in)) - clip(in)``, so that nothing saturates or shifts. Meant for real images;
-            simulated unclipped noise is zero-mean only without it.
+        pass_through: keep what lies far outside [0, 1], such as metal or padding, from the network and pass it
+            through, ``out = in - (v - D(v))`` with ``v = limit_outside(in)``, see
+            :func:`~noisewise.transforms.limit_outside`. Meant for real images, as the command does it; noise outside
+            is removed with and without it.
         slices_per_batch: volumes ``(B, C, H, W, D)`` are denoised slice by slice along the last axis, this many slices
             at a time.
         channels_last: run the network in ``torch.channels_last``, several times faster on CPUs.
+        transpose: images have axes x, y, as everywhere in MONAI, and the network gets rows and columns, as it does from
+            files. Networks tell the two apart a little.
         amp_dtype: ``"bfloat16"`` or ``"float16"`` autocasts the network on the input's device; None keeps float32.
 
     Raises:
@@ -38,6 +43,7 @@ class DenoisingInferer(Inferer):
         slices_per_batch: int = 4,
         channels_last: bool = True,
         amp_dtype: str | None = None,
+        transpose: bool = False,
     ) -> None:
         super().__init__()
         if slices_per_batch < 1:
@@ -49,6 +55,7 @@ class DenoisingInferer(Inferer):
         self.slices_per_batch = slices_per_batch
         self.channels_last = channels_last
         self.amp_dtype = amp_dtype
+        self.transpose = transpose
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Denoise.
@@ -83,17 +90,19 @@ class DenoisingInferer(Inferer):
         count = images.shape[1]
         if count not in (1, self.channels):
             raise ValueError(f"expected 1 or {self.channels} channels, got {count}.")
-        clipped = images.clip(0.0, 1.0) if self.pass_through else images
-        x = clipped.expand(-1, self.channels, -1, -1)
+        seen = limit_outside(images) if self.pass_through else images
+        x = (seen.mT if self.transpose else seen).expand(-1, self.channels, -1, -1)
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         dtype = getattr(torch, self.amp_dtype) if self.amp_dtype else torch.bfloat16
         with torch.autocast(images.device.type, dtype, enabled=self.amp_dtype is not None):
             result = network(x, *args, **kwargs)
         outputs = result if isinstance(result, tuple) else (result,)
+        if self.transpose:
+            outputs = tuple(out.mT for out in outputs)
         outputs = tuple(
             (out.mean(1, keepdim=True) if count == 1 and out.shape[1] > 1 else out).to(images.dtype) for out in outputs
         )
         if self.pass_through:
-            outputs = (images + outputs[0] - clipped, *outputs[1:])
+            outputs = (images - (seen - outputs[0]), *outputs[1:])
         return outputs if isinstance(result, tuple) else outputs[0]

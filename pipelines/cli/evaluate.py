@@ -32,6 +32,14 @@ def evaluate(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the network in the tables.")] = None,
     network: Annotated[bool, typer.Option(help="Whether to score the network.")] = True,
+    through: Annotated[
+        str,
+        typer.Option(help="What to score: the network alone, or the product, which is the network as users run it."),
+    ] = "network",
+    as_file: Annotated[
+        bool,
+        typer.Option("--as-file", help="Clip and round the noisy images, as an 8-bit file holds them."),
+    ] = False,
     noisy: Annotated[bool, typer.Option(help="Whether to score the noisy input as well.")] = True,
     bm3d: Annotated[
         bool, typer.Option(help="Whether to score BM3D, given the true noise level, as well (non-commercial license).")
@@ -67,9 +75,10 @@ def evaluate(
     Scores that the output folder already has are not computed again, so an interrupted run resumes, and methods can be
     added one by one.
     """
+    suffix = "" if through == "network" else f"_{through}"
     references = {"noisy": noisy, "bm3d": bm3d, "bm3d_vst": bm3d_vst, "nlm": nlm}
     overrides: dict[str, Any] = {
-        "method": (name or "two_stage") if network else None,
+        "method": (name or f"two_stage{suffix}") if network else None,
         "references": [reference for reference, wanted in references.items() if wanted],
         "output_dir": str(output),
         "zoom": zoom,
@@ -93,11 +102,13 @@ def evaluate(
             patterns=tuple(pattern.strip() for pattern in patterns.split(",")),
             stds=_numbers(stds),
             seed=seed,
+            quantize=as_file,
+            through=through,
             device=device,
         )
         if config is not None:
             overrides["network_def"] = network_from_config(config)
-            overrides["method"] = (name or type(overrides["network_def"]).__name__) if network else None
+            overrides["method"] = (name or f"{type(overrides['network_def']).__name__}{suffix}") if network else None
         table = run_evaluation(settings.overrides() | overrides)
     Console().print(_rich_table(table))
     for file in ("scores.csv", "summary.csv", "summary.md", *(["picture.png"] if picture else [])):

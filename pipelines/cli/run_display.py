@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from ...transforms.file_types import unsupported_format
+from ...transforms.intensity import FoundRange, guess_in_words
+from ..denoising.mapping import COMMAND_OPTIONS
 from ..denoising.run import Observer, Outcome
 from ..denoising.sources import Found, Source
 from .console import printable, say, say_error
@@ -34,6 +36,7 @@ class RunDisplay(Observer):
     def __init__(self, sources: list[Source], out: Console, errors: Console) -> None:
         self.outcomes: list[Outcome] = []
         self.models: set[str] = set()
+        self.guesses: set[str] = set()
         self.errors = errors
         self.progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
@@ -64,6 +67,12 @@ class RunDisplay(Observer):
             # Always print the chosen model, even with --quiet.
             say(f"model: {model}")
         self.progress.reset(self.slices, total=slices, description=printable(source.paths[0].name))
+
+    def guessed(self, source: Source, found: FoundRange) -> None:
+        if found.guess not in self.guesses:
+            self.guesses.add(found.guess)
+            line = guess_in_words(found, COMMAND_OPTIONS.stated)
+            say_error(f"{printable(source.name)}: {line}", "yellow", self.errors)
 
     def advanced(self, slices: float) -> None:
         self.progress.advance(self.slices, slices)

@@ -12,11 +12,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from ...transforms.intensity_outside import OUTSIDE_REACH, limit_outside
 from ..bundle.precision import has_native_bfloat16
 from ..engines.base import Engine
 from ..engines.load import load_engine
 from ..moved import renamed
-from .models import choose_model, load_model
+from .models import DenoisingModel, choose_model, load_model
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
@@ -73,7 +74,7 @@ class Denoiser:
         memory: int = DEFAULT_MEMORY,
         config: str | os.PathLike | None = None,
     ) -> None:
-        self.settings = DenoisingSettings(
+        settings = DenoisingSettings(
             model=model,
             config=config,
             engine=engine,
@@ -82,7 +83,22 @@ class Denoiser:
             tile_size=tile_size,
             memory=memory,
         )
-        self.model = load_model(self.settings.model, self.settings.config)
+        self._set_up(load_model(settings.model, settings.config), settings)
+
+    @classmethod
+    def around(cls, model: DenoisingModel, settings: DenoisingSettings) -> Denoiser:
+        """A denoiser of a model that is in memory.
+
+        Args:
+            model: the model.
+            settings: their engine, precision, device, tile size and memory are used.
+        """
+        denoiser = cls.__new__(cls)
+        denoiser._set_up(model, settings)
+        return denoiser
+
+    def _set_up(self, model: DenoisingModel, settings: DenoisingSettings) -> None:
+        self.model, self.settings = model, settings
         self.device = torch.device(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._engines: dict[str, Engine] = {}
 
@@ -119,9 +135,10 @@ class Denoiser:
     ) -> np.ndarray:
         """Denoise slices.
 
-        ``out = in - strength * (u - D(u)) * (high - low)`` with ``u = clip((in - low) / (high - low), 0, 1)``: values
-        outside the range keep their distance from it. Only one window of the slices is converted at a time, so that
-        memory beyond ``slices`` and ``out`` is bounded.
+        ``out = in - strength * (v - D(v)) * (high - low)`` with ``v = limit_outside((in - low) / (high - low))``, see
+        :func:`~noisewise.transforms.limit_outside`: noise outside the range is removed as well, and what lies far
+        outside keeps its distance. Only one window of the slices is converted at a time, so that memory beyond
+        ``slices`` and ``out`` is bounded.
 
         Args:
             slices: ``(N, H, W)`` gray or ``(N, H, W, 3)`` color, real numbers of any dtype. Color images with equal
@@ -163,10 +180,10 @@ class Denoiser:
             begin, width = low[index].reshape(scale), (high - low)[index].reshape(scale)
             if stored.dtype.kind == "f" and not np.isfinite(stored).all():
                 raise ValueError("the image holds NaN or infinite values.")
-            unit = np.clip((stored - begin) / width, 0.0, 1.0).astype(np.float32)
-            denoised = np.moveaxis(engine(np.ascontiguousarray(np.moveaxis(unit, -1, 1))), 1, -1)
+            unit = np.moveaxis(((stored - begin) / width).astype(np.float32), -1, 1)
+            seen = limit_outside(torch.from_numpy(np.ascontiguousarray(unit))).numpy()
             inner = (slice(None), *tile.inner)
-            removed = (unit[inner] - denoised[inner]) * (strength * width).astype(np.float32)
+            removed = np.moveaxis(seen - engine(seen), 1, -1)[inner] * (strength * width).astype(np.float32)
             if frozen is not None:
                 removed[frozen[(index, *tile.core)]] = 0
             part = _cast(stored[inner] - removed.astype(np.float64), slices.dtype, stored_range, stored[inner])
@@ -183,16 +200,16 @@ class Denoiser:
         """Batches of slices, or tiles of single slices, that fit the memory."""
         count, height, width = shape
         budget = max(1, self.settings.memory // engine.bytes_per_pixel)
-        size, halo = self.settings.tile_size, self.model.halo
+        size, radius = self.settings.tile_size, self.model.halo
+        halo = OUTSIDE_REACH + (radius or 0)
         if size is None and height * width > budget:
-            side = int(budget**0.5)
-            size = max(SMALLEST_TILE, side - 2 * (halo or 0))
-        if size is not None and halo is None and max(height, width) > size:
+            size = max(SMALLEST_TILE, int(budget**0.5) - 2 * halo)
+        if size is not None and radius is None and max(height, width) > size:
             raise ValueError(
                 f"{self.model.name}: this network does not state its receptive radius, so it cannot be tiled; "
                 f"{height} x {width} pixels need about {height * width * engine.bytes_per_pixel / 2**30:.1f} GiB."
             )
-        for tile in tiles(height, width, size, halo or 0, self.model.grid):
+        for tile in tiles(height, width, size, halo, self.model.grid):
             area = (tile.window[0].stop - tile.window[0].start) * (tile.window[1].stop - tile.window[1].start)
             batch = max(1, min(LARGEST_BATCH, budget // area, count))
             for begin in range(0, count, batch):

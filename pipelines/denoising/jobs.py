@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ...transforms.intensity import FoundRange
 from ..formats.registry import read_stack
 from ..formats.stack import Derivation, FormatError, ImageStack
 from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
-from .mapping import stack_range, stored_limits
+from .mapping import find_stack_range, stored_limits
 from .models import is_ct_model
 from .settings import DenoisingSettings
 from .sources import Source
@@ -81,6 +82,7 @@ class LoadedSource:
         lost: the files that could not be read, and why.
         inputs: states of the files before they were read.
         seconds: time of reading.
+        guess: the range, if nothing but the values decided it; else None.
     """
 
     source: Source
@@ -89,6 +91,7 @@ class LoadedSource:
     lost: list[tuple[str, str]]
     inputs: dict[Path, InputState]
     seconds: float
+    guess: FoundRange | None = None
 
 
 @dataclass
@@ -161,9 +164,10 @@ def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
     inputs = input_states(source)
     stack, lost = _read(source, settings)
     kept = source.only(stack.paths)
-    real_range = stack_range(stack, settings.modality, settings.intensity_range)
+    found = find_stack_range(stack, settings.modality, settings.intensity_range, Path(settings.model).name)
+    real_range, guess = (None, None) if found is None else (found[:2], found if found.guess else None)
     inputs = {path: inputs[path] for path in kept.paths}
-    return LoadedSource(kept, stack, real_range, lost, inputs, time.perf_counter() - begin)
+    return LoadedSource(kept, stack, real_range, lost, inputs, time.perf_counter() - begin, guess)
 
 
 def denoise_source(

@@ -38,6 +38,18 @@ class DenoisingModel:
     halo: int | None
     grid: int = 1
 
+    @classmethod
+    def of(cls, name: str, network: nn.Module, digest: str = "") -> DenoisingModel:
+        """A model of a network, which says itself how it may be tiled.
+
+        Args:
+            name: of the model.
+            network: with its weights.
+            digest: SHA-256 of the weights file.
+        """
+        network.eval().requires_grad_(False)
+        return cls(name, network, digest, getattr(network, "receptive_radius", None), getattr(network, "grid", 1))
+
 
 def choose_model(model: str | os.PathLike, modality: str | None) -> str:
     """Resolve ``"auto"``: the CT bundle for CT if its weights exist, otherwise the multimodal one.
@@ -94,9 +106,7 @@ def load_model(
         config = str(next((each for each in found if each.exists()), found[0]))
     network = network_from_config(config)
     digest = load_weights(network, weights)
-    network.eval().requires_grad_(False)
-    halo, grid = getattr(network, "receptive_radius", None), getattr(network, "grid", 1)
-    return DenoisingModel(path.name, network, digest, halo, grid)
+    return DenoisingModel.of(path.name, network, digest)
 
 
 def _find(path: Path) -> tuple[Path, Path]:

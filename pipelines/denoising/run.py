@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...listing import first_names
+from ...transforms.intensity import FoundRange
 from ..engines.base import EngineError
 from ..formats.quiet import quiet_libraries
 from ..formats.stack import FormatError, ImageStack
@@ -67,6 +68,9 @@ class Observer:
 
     def started(self, source: Source, slices: int, model: str) -> None:
         """A source with this number of slices is being denoised; ``model`` describes the model in a few words."""
+
+    def guessed(self, source: Source, found: FoundRange) -> None:
+        """The intensity range of a source is a guess by its values."""
 
     def advanced(self, slices: float) -> None:
         """This number of further slices is denoised."""
@@ -263,6 +267,8 @@ class _Run(RunState):
         try:
             stack = loaded.stack
             self.observer.started(source, len(stack.slices), _describe_model(self.settings, stack))
+            if loaded.guess is not None:
+                self.observer.guessed(source, loaded.guess)
             denoised = denoise_source(loaded, self.settings, self.observer.advanced)
         except EngineError:
             raise

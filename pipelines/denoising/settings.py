@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data_manifest.modalities import MODALITIES
 from ...listing import check_known
+from ...transforms.intensity_stated import check_range
 from ..engines.base import ENGINES, PRECISIONS, EngineError
 from ..moved import renamed
 
@@ -46,8 +47,8 @@ class DenoisingSettings:
         strength: 0 returns the input, 1 the denoised image, values between a blend.
         modality: of all images, one of :data:`~noisewise.data_manifest.modalities.MODALITIES`; None takes
             the modality that each file states.
-        intensity_range: real values ``(low, high)`` that stand for black and white; None finds them by the manifest's
-            rule.
+        intensity_range: real values ``(low, high)`` that stand for black and white; None finds them, see
+            :mod:`~noisewise.pipelines.denoising.mapping`.
         slice_axis: axis (0, 1 or 2) along which volumes are cut; None chooses it by their spacing.
         noise_map: whether to write the removed noise beside each result.
         audit: whether to check the removed noise for structure.
@@ -72,7 +73,7 @@ class DenoisingSettings:
     audit: bool = False
 
     def __post_init__(self) -> None:
-        for name, convert in (("model", os.fspath), ("config", os.fspath), ("device", str), ("intensity_range", tuple)):
+        for name, convert in (("model", os.fspath), ("config", os.fspath), ("device", str)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, convert(getattr(self, name)))
         check_known("engine", self.engine, ENGINES, EngineError)
@@ -84,7 +85,7 @@ class DenoisingSettings:
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength}.")
         if self.intensity_range is not None:
-            _check_range(self.intensity_range)
+            object.__setattr__(self, "intensity_range", check_range(self.intensity_range))
         if self.slice_axis not in (None, 0, 1, 2):
             raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {self.slice_axis!r}.")
         if self.device is not None:
@@ -118,14 +119,7 @@ class DenoisingSettings:
 
         device = torch.device(self.device)
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise EngineError(f"there is no device {self.device!r} here.")
-
-
-def _check_range(limits: tuple[float, ...]) -> None:
-    if len(limits) != 2:
-        raise ValueError(f"the intensity range must be two numbers (low, high), got {limits}.")
-    if not limits[0] < limits[1]:
-        raise ValueError("the intensity range {:g} {:g} is empty.".format(*limits))
+            raise EngineError(f"there is no device {self.device!r} here. Leave it out to take the best one there is.")
 
 
 def _check_device_name(device: str) -> None:

@@ -15,7 +15,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from .function import denoise_array
+from .arrays import denoise_array
+from .metadata import channel_axis
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 
 __all__ = ["Denoise", "DenoiseD", "DenoiseDict", "Denoised"]
@@ -30,9 +31,9 @@ class Denoise(Transform):
 
     Args:
         model: a bundle's name, a bundle's folder or a weights file.
-        intensity_range: the values ``(low, high)`` that stand for black and white. By default this is [0, 1] for floats
-            and the dtype's range for integers, so that the transform can follow ``ScaleIntensityRange(b_min=0,
-            b_max=1)``. Use ``(-1000, 1000)`` for CT in Hounsfield units.
+        intensity_range: the values ``(low, high)`` that stand for black and white. By default the metadata of the
+            reader decide if they state 8 bits or CT; then the values do, see :func:`noisewise.denoise`. Floats about
+            [0, 1] stay as they are, so that the transform can follow ``ScaleIntensityRange(b_min=0, b_max=1)``.
         strength: 0 returns the input, 1 the denoised image, values between a blend.
         slice_axis: spatial axis (0, 1 or 2) along which a volume is cut into slices. None takes the axis with the
             largest spacing by a MetaTensor's affine, and the last axis for other arrays or if all spacings are equal.
@@ -89,7 +90,8 @@ class Denoise(Transform):
         """Denoise.
 
         Args:
-            img: ``(C, X, Y)`` or ``(C, X, Y, Z)``.
+            img: ``(C, X, Y)`` or ``(C, X, Y, Z)``. The channel axis of a MetaTensor may also be last or missing, as
+                MONAI's readers leave it, if the metadata say so.
 
         Returns:
             The denoised image, with the type, dtype, shape, device and metadata of ``img``.
@@ -97,8 +99,19 @@ class Denoise(Transform):
         Raises:
             ValueError: if ``img`` has another shape, or see :func:`noisewise.denoise`.
         """
+        channels = channel_axis(img) if isinstance(img, MetaTensor) else 0
+        if channels is None:
+            return self._denoise(img[None])[0]
+        if channels == -1:
+            return self._denoise(img.movedim(-1, 0)).movedim(0, -1).contiguous()
+        return self._denoise(img)
+
+    def _denoise(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         if img.ndim not in (3, 4):
-            raise ValueError(f"expected (C, X, Y) or (C, X, Y, Z), got shape {tuple(img.shape)}.")
+            raise ValueError(
+                f"expected (C, X, Y) or (C, X, Y, Z), got shape {tuple(img.shape)}; EnsureChannelFirst adds the "
+                "channel axis."
+            )
         values = img.as_tensor() if isinstance(img, MetaTensor) else img
         is_color = self.color and img.shape[0] == 3
         volume = values if img.ndim == 4 else values[..., None]
@@ -110,7 +123,7 @@ class Denoise(Transform):
             slices = np.moveaxis(moved, 0, -1) if isinstance(moved, np.ndarray) else moved.movedim(0, -1)
         else:
             slices = moved.reshape(-1, *moved.shape[2:])
-        result = denoise_array(slices, self.settings, is_color)
+        result = denoise_array(slices, self.settings, is_color, getattr(img, "meta", None))
         if is_color:
             result = np.moveaxis(result, -1, 0) if isinstance(result, np.ndarray) else result.movedim(-1, 0)
         result = result.reshape(moved.shape).swapaxes(2, 3)

@@ -30,6 +30,9 @@ class EvaluationSettings:
         patterns: noise patterns.
         stds: standard deviations of the noise on the 0..255 scale.
         seed: base seed of the noise.
+        clip: clip the noisy images to [0, 1].
+        quantize: clip them and round them to 256 levels, as an 8-bit file holds them.
+        through: ``"network"`` scores the network alone, ``"product"`` as :func:`noisewise.denoise` runs it.
         amp_dtype: ``"bfloat16"`` or ``"float16"`` runs the networks in that precision; None in float32.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; None takes a GPU where there is one.
     """
@@ -42,6 +45,9 @@ class EvaluationSettings:
     patterns: tuple[str, ...] = ("gaussian", "speckle")
     stds: tuple[float, ...] = (10.0, 25.0, 50.0, 75.0)
     seed: int = 0
+    clip: bool = False
+    quantize: bool = False
+    through: str = "network"
     amp_dtype: str | None = None
     device: str | None = None
 
@@ -65,7 +71,7 @@ class EvaluationSettings:
         Returns:
             The conditions; see :func:`~noisewise.pipelines.evaluation.conditions.expand_conditions`.
         """
-        return expand_conditions(items, self.patterns, self.stds, self.protocol, self.seed)
+        return expand_conditions(items, self.patterns, self.stds, self.protocol, self.seed, self.clip, self.quantize)
 
     def overrides(self) -> dict[str, Any]:
         """Return the settings as keys and values of ``evaluate.yaml``; without a device, the config chooses one."""

@@ -72,7 +72,7 @@ class DenoisingTask(InferTask):
         Raises:
             ValueError: if an option is wrong or the image cannot be denoised.
         """
-        settings, extension = request_settings(request), result_extension(request)
+        settings, extension = replace(request_settings(request), model=self.bundle), result_extension(request)
         path = request["image"]
         times = [time.monotonic()]
         image = read_image(path)
@@ -100,7 +100,7 @@ class DenoisingTask(InferTask):
     def _denoise(self, image: MetaTensor, path: str, settings: DenoisingSettings) -> MetaTensor:
         # DICOM series are cut along their acquisition axis, NIfTI volumes along the coarsest, as the command does.
         axis = None if path.lower().endswith(NIFTI_SUFFIXES) else 2
-        return Denoise.from_settings(replace(settings, model=self.bundle, slice_axis=axis))(image)
+        return Denoise.from_settings(replace(settings, slice_axis=axis))(image)
 
 
 def _new_file(extension: str) -> str:

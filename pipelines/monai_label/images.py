@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from monai.data import MetaTensor
 
 from ...data_manifest.discover import find_image_files, read_dicom_headers
-from ...transforms.intensity import intensity_range, negative_cause, negative_share
+from ...transforms.intensity import find_intensity_range, is_about_unit, negative_cause, negative_share
 from ...transforms.load import ImageReadError, LoadMedicalImage
+from ..denoising.models import is_ct_model
 from ..denoising.settings import DenoisingSettings
 
 __all__ = ["black_and_white", "image_modality", "read_image"]
@@ -75,7 +76,9 @@ def black_and_white(
     if settings.intensity_range is not None:
         return settings.intensity_range
     modality = settings.modality or image_modality(path)
-    low, high = intensity_range(image, image.meta["stored_dtype"], modality)
+    if modality is None and is_ct_model(settings.model) and not is_about_unit(image):
+        modality = "ct"
+    low, high, _ = find_intensity_range(image, image.meta["stored_dtype"], modality)
     if modality != "ct" and negative_cause(negative_share((image.as_tensor() - low) / (high - low))) is not None:
         raise ValueError(
             "many intensities lie clearly below 0, outside the range that is denoised; if they are Hounsfield units, "

@@ -25,4 +25,5 @@ def test_without_a_name_all_bundles_are_listed():
 def test_an_unknown_bundle_is_refused_with_the_known_ones(name):
     result = CliRunner().invoke(app, ["where", name])
     assert result.exit_code == 1 and not result.stdout
-    assert f"error: unknown bundle {name!r}; choose from low_dose_ct_denoising, multimodal_denoising, universal_denoising." in result.stderr
+    known = "low_dose_ct_denoising, multimodal_denoising, universal_denoising"
+    assert f"error: unknown bundle {name!r}; choose from {known}." in result.stderr

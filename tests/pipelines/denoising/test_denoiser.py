@@ -7,14 +7,17 @@ import torch
 from noisewise.networks import DnCNN
 from noisewise.pipelines.bundle.precision import has_native_bfloat16
 from noisewise.pipelines.denoising import Denoiser, EngineError
+from noisewise.transforms import limit_outside
 
 
 def reference(denoiser, slices, low, high):
     """The rule, written out: untiled, one slice at a time, in plain PyTorch."""
     unit = (slices.astype(np.float64) - low) / (high - low)
-    clipped = torch.from_numpy(np.clip(unit, 0, 1).astype(np.float32))
+    unit = torch.from_numpy(unit.astype(np.float32))
     results = []
-    for image in clipped:
+    for image in unit if unit.ndim == 3 else unit.movedim(-1, 1):
+        image = limit_outside(image[None, None] if image.ndim == 2 else image[None])[0]
+        image = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)
         x = image[None].expand(3, -1, -1) if image.ndim == 2 else image.permute(2, 0, 1)
         with torch.no_grad():
             y = denoiser.model.network(x[None])[0]

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 import SimpleITK
 import tifffile
+import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
@@ -20,6 +21,7 @@ from noisewise.pipelines.denoising.jobs import read_source, run_job
 from noisewise.pipelines.denoising.settings import DenoisingSettings
 from noisewise.pipelines.denoising.sources import find_sources
 from noisewise.pipelines.formats import FormatError, dicom
+from noisewise.transforms import limit_outside
 
 pytestmark = pytest.mark.usefixtures("halving")
 
@@ -31,9 +33,16 @@ def ramp(dtype, *shape, low=0, high=1000):
     return np.linspace(low, high, int(np.prod(shape))).reshape(shape).astype(dtype)
 
 
-def halved(values, low, high):
-    """The result of the halving engine: values outside the range keep their distance from it."""
-    return values - (np.clip(values, low, high) - low) / 2
+def half(values, low, high, rows_and_columns=(-2, -1)):
+    """What the halving engine removes: half of what it sees of the values, outside the range as well."""
+    slices = np.moveaxis((np.asarray(values, np.float64) - low) / (high - low), rows_and_columns, (-2, -1))
+    seen = limit_outside(torch.from_numpy(slices.reshape(-1, 1, *slices.shape[-2:])).float()).numpy()
+    return np.moveaxis(seen.reshape(slices.shape), (-2, -1), rows_and_columns) * (high - low) / 2
+
+
+def halved(values, low, high, rows_and_columns=(-2, -1)):
+    """The result of the halving engine: plateaus far outside the range keep their distance from it."""
+    return values - half(values, low, high, rows_and_columns)
 
 
 def through(source, output, **options):
@@ -98,7 +107,7 @@ def test_nifti_in_its_own_unit(tmp_path):
     before = nibabel.load(tmp_path / "a.nii.gz").get_fdata()
     through(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
     after = nibabel.load(tmp_path / "b.nii.gz")
-    np.testing.assert_allclose(after.get_fdata(), halved(before, 0, np.percentile(before, 99.9)), atol=0.26)
+    np.testing.assert_allclose(after.get_fdata(), halved(before, 0, np.percentile(before, 99.9), (0, 1)), atol=0.26)
     np.testing.assert_array_equal(after.affine, nibabel.load(tmp_path / "a.nii.gz").affine)
 
 
@@ -113,7 +122,8 @@ def test_stated_values_override_the_rule(tmp_path, options, low, high):
         through(tmp_path / "a.nii", tmp_path / "b.nii")
     assert not (tmp_path / "b.nii").exists()
     through(tmp_path / "a.nii", tmp_path / "b.nii", **options)
-    np.testing.assert_allclose(nibabel.load(tmp_path / "b.nii").get_fdata(), halved(voxels, low, high), atol=1e-3)
+    expected = halved(voxels, low, high, (0, 1))
+    np.testing.assert_allclose(nibabel.load(tmp_path / "b.nii").get_fdata(), expected, atol=1e-3)
 
 
 def test_dicom_series_in_hounsfield_units(tmp_path):
@@ -185,7 +195,10 @@ def test_noise_map_of_a_nifti_has_the_geometry_of_the_image(tmp_path, shape, axi
     before, removed = nibabel.load(tmp_path / "a.nii"), nibabel.load(tmp_path / "b_removed.nii.gz")
     assert removed.get_data_dtype() == np.float32 and removed.shape == shape
     high = np.percentile(before.get_fdata(), 99.9)
-    np.testing.assert_allclose(removed.get_fdata(), np.clip(before.get_fdata(), 0, high) / 2, atol=1e-3)
+    rows_and_columns = (0, 1) if axis is None else (1, 2)
+    if len(shape) == 2:
+        rows_and_columns = (0, 1)
+    np.testing.assert_allclose(removed.get_fdata(), half(before.get_fdata(), 0, high, rows_and_columns), atol=1e-3)
     np.testing.assert_allclose(removed.affine, before.affine, atol=1e-6)
 
 
@@ -201,7 +214,7 @@ def test_noise_map_of_metaimage_and_nrrd_has_the_geometry_of_the_image(tmp_path,
     for field in ("GetSpacing", "GetOrigin", "GetDirection", "GetSize"):
         np.testing.assert_allclose(getattr(removed, field)(), getattr(image, field)(), atol=1e-5)
     voxels = SimpleITK.GetArrayFromImage(image)
-    expected = np.clip(voxels, 0, np.percentile(voxels, 99.9)) / 2
+    expected = half(voxels, 0, np.percentile(voxels, 99.9))
     np.testing.assert_allclose(SimpleITK.GetArrayFromImage(removed), expected, atol=1e-3)
 
 
@@ -214,7 +227,7 @@ def test_noise_map_of_a_series_has_the_geometry_of_the_series(tmp_path):
     removed = SimpleITK.ReadImage(str(tmp_path / "out" / "0_removed.nii.gz"))
     for field in ("GetSpacing", "GetOrigin", "GetDirection", "GetSize"):
         np.testing.assert_allclose(getattr(removed, field)(), getattr(before, field)(), atol=1e-4)
-    expected = (np.clip(SimpleITK.GetArrayFromImage(before), -1000, 1000) + 1000) / 2
+    expected = half(SimpleITK.GetArrayFromImage(before), -1000, 1000)
     np.testing.assert_allclose(SimpleITK.GetArrayFromImage(removed), expected, atol=1e-2)
 
 

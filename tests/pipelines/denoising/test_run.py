@@ -181,7 +181,7 @@ class Fakes:
         self.begun["read", number].set()
         self.changed(1)
         stack = SimpleNamespace(slices=np.zeros((1, 2, 2)), modality=None, eight_bit=True)
-        loaded = Parts(source=source, stack=stack, number=number)
+        loaded = Parts(source=source, stack=stack, number=number, guess=None)
         weakref.finalize(loaded, self.changed, -1)
         return loaded
 

@@ -55,6 +55,8 @@ def test_the_model_is_loaded_once(halving):
         ({"strength": 1.5}, "strength must lie"),
         ({"intensity_range": (3.0, 3.0)}, "the intensity range 3 3 is empty"),
         ({"intensity_range": (3.0,)}, "two numbers"),
+        ({"intensity_range": (3.0, 1.0)}, "the intensity range 3 1 is reversed"),
+        ({"intensity_range": "auto"}, "two numbers"),
         ({"engine": "warp"}, "unknown engine 'warp'"),
         ({"precision": "int4"}, "unknown precision 'int4'"),
         ({"tile_size": 0}, "tile_size must be at least 1"),

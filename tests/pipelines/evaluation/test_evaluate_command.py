@@ -127,6 +127,25 @@ def test_monai_runs_the_bundle_from_anywhere(tmp_path, manifest, small):
     assert tracked.data.metrics["test/two_stage/gaussian_25/psnr"] == pytest.approx(by_modality.mean())
     assert {file.path for file in client.list_artifacts(tracked.info.run_id, "results")} >= {"results/summary.md"}
 
+def test_the_product_is_scored_on_floats_and_on_what_a_file_holds(tmp_path, manifest, small):
+    for folder, options in {"float": [], "file": ["--as-file"]}.items():
+        for through in ("network", "product"):
+            result = command(
+                *(manifest, small, tmp_path / folder, "--through", through, "--name", through, "--no-picture"),
+                *("--patterns", "gaussian", *options),
+            )
+            assert result.exit_code == 0, result.output
+    scores = {
+        folder: read_scores(tmp_path / folder / "scores.csv").groupby("method")["psnr"].mean()
+        for folder in ("float", "file")
+    }
+    # In rows and columns, which this untrained network tells apart; the values are those of the network.
+    assert scores["float"]["product"] == pytest.approx(scores["float"]["network"], abs=0.1)
+    assert scores["file"]["product"] == pytest.approx(scores["file"]["network"], abs=0.1)
+    assert abs(scores["file"]["noisy"] - scores["float"]["noisy"]) > 0
+    assert bool(read_scores(tmp_path / "file" / "scores.csv")["quantize"].all())
+    mixed = command(manifest, small, tmp_path / "float", "--as-file")
+    assert mixed.exit_code == 1 and "choose another output folder" in mixed.stderr
 
 
 # what is wrong, arguments, what the message says
@@ -137,6 +156,7 @@ MISTAKES = {
     "modality": (["--modality", "mri"], "mri"),
     "protocol": (["--protocol", "phisical"], "'phisical'"),
     "pattern": (["--patterns", "gausian"], "'gausian'"),
+    "through": (["--through", "produkt"], "unknown through 'produkt'"),
     "stds": (["--stds", "ten"], "--stds"),
     "std": (["--stds", "-1"], "std must be"),
     "crop": (["--crop", "20"], "at least 41"),
