@@ -62,7 +62,7 @@ class RunDisplay(Observer):
             self.models.add(model)
             # Always print the chosen model, even with --quiet.
             say(f"model: {model}")
-        self.progress.reset(self.slices, total=slices, description=printable(source.paths[0].name))
+        self.progress.reset(self.slices, total=slices, description=printable(source.paths[0].name, lines=False))
 
     def advanced(self, slices: float) -> None:
         self.progress.advance(self.slices, slices)
@@ -71,7 +71,7 @@ class RunDisplay(Observer):
         self.outcomes.append(outcome)
         self.progress.advance(self.files)
         for path, cause in outcome.failures:
-            say_error(f"{path}: {cause}", console=self.errors)
+            say_error(f"{printable(path, lines=False)}: {cause}", console=self.errors)
 
     def summary(self, found: Found) -> Table:
         """All outcomes in one table."""
@@ -111,12 +111,12 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
         verbose: whether to name each file that is not an image.
     """
     for folder in found.excluded:
-        say(f"{folder}: left out, because it holds results", console=out)
+        say(f"{printable(folder, lines=False)}: left out, because it holds results", console=out)
     if found.no_images:
         count = len(found.no_images)
         say("1 file is not an image" if count == 1 else f"{count} files are not images", console=out)
     for path, cause in found.no_images.items() if verbose else ():
-        say(f"{path}: {cause}", console=out)
+        say(f"{printable(path, lines=False)}: {cause}", console=out)
 
 
 def plan_table(found: Found) -> Table:
