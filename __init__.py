@@ -4,8 +4,13 @@
 
 from typing import Any
 
+from .usage_reports import block_usage_reports
+
 __version__ = "0.4.0"
 __all__ = ["Denoised", "denoise"]
+
+# Before anything else: libraries decide while they are imported whether they report to their makers.
+block_usage_reports()
 
 
 def __getattr__(name: str) -> Any:
