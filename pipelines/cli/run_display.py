@@ -33,6 +33,7 @@ class RunDisplay(Observer):
     def __init__(self, sources: list[Source], out: Console, errors: Console) -> None:
         self.outcomes: list[Outcome] = []
         self.models: set[str] = set()
+        self.notes: set[str] = set()
         self.errors = errors
         self.progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
@@ -70,6 +71,11 @@ class RunDisplay(Observer):
     def finished(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self.progress.advance(self.files)
+        for note in outcome.notes:
+            # One note may concern a thousand files.
+            if note not in self.notes:
+                self.notes.add(note)
+                say_error(f"{printable(outcome.source.name, lines=False)}: {note}", "yellow", self.errors)
         for path, cause in outcome.failures:
             say_error(f"{printable(path, lines=False)}: {cause}", console=self.errors)
 

@@ -17,6 +17,7 @@ from ..engines.base import Engine
 from ..engines.load import load_engine
 from ..moved import renamed
 from .models import choose_model, load_model
+from .overlay import find_overlays, overlay_weight
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
@@ -120,7 +121,8 @@ class Denoiser:
         """Denoise slices.
 
         ``out = in - strength * (u - D(u)) * (high - low)`` with ``u = clip((in - low) / (high - low), 0, 1)``: values
-        outside the range keep their distance from it. Only one window of the slices is converted at a time, so that
+        outside the range keep their distance from it. Colors laid over a gray image stay, see
+        :mod:`~noisewise.pipelines.denoising.overlay`. Only one window of the slices is converted at a time, so that
         memory beyond ``slices`` and ``out`` is bounded.
 
         Args:
@@ -155,6 +157,7 @@ class Denoiser:
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low != high).all()):
             raise ValueError(f"the intensity range {unit_range} is empty or not finite.")
         gray = slices.ndim == 3 or _has_equal_channels(slices)
+        overlays = np.zeros(count, bool) if gray else find_overlays(slices, low, high)
         engine = self.engine(slices.dtype == np.uint8)
         pixels = slices.shape[1] * slices.shape[2]
         for index, tile in self._parts(slices.shape[:3], engine):
@@ -167,6 +170,10 @@ class Denoiser:
             denoised = np.moveaxis(engine(np.ascontiguousarray(np.moveaxis(unit, -1, 1))), 1, -1)
             inner = (slice(None), *tile.inner)
             removed = (unit[inner] - denoised[inner]) * (strength * width).astype(np.float32)
+            for place in np.flatnonzero(overlays[index]):
+                number = index.start + place
+                weight = overlay_weight(slices[number], tile.core, low[number], high[number])
+                removed[place] *= 1 - weight[..., None]
             if frozen is not None:
                 removed[frozen[(index, *tile.core)]] = 0
             part = _cast(stored[inner] - removed.astype(np.float64), slices.dtype, stored_range, stored[inner])
