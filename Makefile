@@ -9,6 +9,8 @@
 # make deploy-env create the environment of the MONAI Deploy application (.venv-deploy, 2.5 GB)
 # make mlflow-demo  several short trainings in one MLflow store, its pages on 127.0.0.1:5000
 # make zoo        self-contained copies of the bundles for MONAI's model zoo, checked without noisewise (build/zoo)
+# make sbom       list every package of the environment, with licenses: a CycloneDX file, build/sbom.cdx.json
+# make locks      resolve the environments again: the pinned versions and hashes in locks/ (needs uv)
 # make clean      remove all environments and builds
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -19,7 +21,13 @@ EXTRAS := $(VENV)/extras
 INSTALLED := $(VENV)/.installed
 DEPLOY_INSTALLED := $(DEPLOY_VENV)/.installed
 LABEL_VENV ?= .venv-label
+SBOM_VENV ?= .venv-sbom
 LABEL_INSTALLED := $(LABEL_VENV)/.installed
+
+# Packages are installed in the versions, and from files with the hashes, that locks/ states; PyTorch first and without
+# a hash, since each machine has its own build of it. `make LOCKED=no ...` installs the newest versions instead.
+LOCKED ?= yes
+locked = --require-hashes --no-deps --requirement locks/$(1).txt
 
 # Each target is declared phony beside its rule: one that lost its rule is an error, not nothing to do.
 .PHONY: help
@@ -29,10 +37,13 @@ help:
 .PHONY: install
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt locks/core.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "noisewise needs Python 3.11 or newer; name it with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+ifeq ($(LOCKED),yes)
+	$(BIN)/python -m pip install --quiet $(call locked,core)
+endif
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embedded,fast,onnx,test]'
 	@touch $@
 
@@ -79,7 +90,8 @@ test-all: test test-bm3d test-integrations
 # BM3D's license is non-commercial: it is kept out of the environment that the rest is tested in.
 .PHONY: test-bm3d
 test-bm3d: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(EXTRAS) bm3d bm4d PyWavelets
+	$(BIN)/python -m pip install --quiet --upgrade --target $(EXTRAS) \
+		$(if $(filter yes,$(LOCKED)),$(call locked,bm3d),--no-deps bm3d bm4d PyWavelets)
 	OMP_NUM_THREADS=1 PYTHONPATH=$(EXTRAS) $(BIN)/python -m pytest $(BM3D_TESTS)
 
 .PHONY: test-integrations
@@ -100,10 +112,17 @@ zoo: $(INSTALLED)
 .PHONY: label-env
 label-env: $(LABEL_INSTALLED)
 
-$(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
+$(LABEL_INSTALLED): export SAM2_BUILD_CUDA := 0
+$(LABEL_INSTALLED): export PIP_CONSTRAINT := constraints.txt
+$(LABEL_INSTALLED): export PIP_BUILD_CONSTRAINT := constraints.txt
+$(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt locks/label.txt
 	$(PYTHON) -m venv $(LABEL_VENV)
-	SAM2_BUILD_CUDA=0 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-		$(LABEL_VENV)/bin/python -m pip install --quiet torch --requirement pipelines/monai_label/requirements.txt
+ifeq ($(LOCKED),yes)
+	$(LABEL_VENV)/bin/python -m pip install --quiet torch
+	$(LABEL_VENV)/bin/python -m pip install --quiet $(call locked,label)
+else
+	$(LABEL_VENV)/bin/python -m pip install --quiet torch --requirement pipelines/monai_label/requirements.txt
+endif
 	$(LABEL_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -125,8 +144,12 @@ test-label: $(LABEL_INSTALLED)
 .PHONY: deploy-env
 deploy-env: $(DEPLOY_INSTALLED)
 
-$(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt
+$(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt locks/deploy.txt
 	$(PYTHON) -m venv $(DEPLOY_VENV)
+ifeq ($(LOCKED),yes)
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(DEPLOY_VENV)/bin/python -m pip install --quiet $(call locked,deploy)
+endif
 	$(DEPLOY_VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
 		--requirement pipelines/monai_deploy/requirements.txt 'pytest>=8' --editable .
 	@touch $@
@@ -143,6 +166,25 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_typing.py
 
+# The tool has an environment of its own, since it lists all that lies beside it.
+.PHONY: sbom
+sbom: $(INSTALLED)
+	$(PYTHON) -m venv $(SBOM_VENV)
+	$(SBOM_VENV)/bin/python -m pip install --quiet $(call locked,sbom)
+	mkdir -p build
+	$(SBOM_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json $(BIN)/python
+
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --upgrade --config-file locks/uv.toml --constraint constraints.txt
+.PHONY: locks
+locks:
+	$(LOCK) --extra embedded --extra fast --extra onnx --extra test pyproject.toml --output-file locks/core.txt
+	$(LOCK) pipelines/monai_label/requirements.txt --output-file locks/label.txt
+	printf 'pytest>=8\n' | $(LOCK) pipelines/monai_deploy/requirements.txt pyproject.toml - --output-file locks/deploy.txt
+	printf 'bm3d\nbm4d\nPyWavelets\n' | $(LOCK) --no-emit-package numpy --no-emit-package scipy - --output-file locks/bm3d.txt
+	printf 'cyclonedx-bom>=7\n' | $(LOCK) - --output-file locks/sbom.txt
+
 .PHONY: clean
 clean:
-	rm -rf $(VENV) $(LABEL_VENV) $(DEPLOY_VENV) .venv-zoo build dist *.egg-info
+	rm -rf $(VENV) $(LABEL_VENV) $(DEPLOY_VENV) $(SBOM_VENV) .venv-zoo build dist *.egg-info

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .pipelines.denoising import Denoised, denoise
 
+from .usage_reports import block_usage_reports
+
 __version__ = "0.4.0"
 __all__ = ["Denoised", "__version__", "denoise"]
+
+# Before anything else: libraries decide while they are imported whether they report to their makers.
+block_usage_reports()
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from ...listing import first_names
+from .torchscript import is_torchscript, torchscript_tensors
 
 __all__ = ["WeightsError", "load_weights"]
 
@@ -37,8 +38,9 @@ class WeightsError(ValueError):
 def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
     """Load trained weights into a network.
 
-    Only tensors and plain containers are unpickled (``weights_only=True``), so a file from elsewhere cannot run code.
-    The network is changed only when the whole file fits.
+    Only tensors and plain containers are unpickled (``weights_only=True``), and the program of a TorchScript export is
+    neither run nor read, so a file from elsewhere cannot run code. The network is changed only when the whole file
+    fits.
 
     Args:
         network: gets the weights; its device and dtype stay as they are.
@@ -50,8 +52,8 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
         SHA-256 of the file, 64 hexadecimal digits.
 
     Raises:
-        WeightsError: when the file is missing or is not a PyTorch checkpoint, when its parameters or shapes are not the
-            network's (the first few are named), or when values are not finite.
+        WeightsError: when the file is missing, compressed or not a PyTorch checkpoint, when its parameters or shapes
+            are not the network's (the first few are named), or when values are not finite.
     """
     try:
         content = Path(path).read_bytes()
@@ -64,10 +66,19 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> str:
 
 
 def _unpickle(content: bytes, path: str | os.PathLike) -> Any:
+    file = io.BytesIO(content)
     try:
-        if _is_torchscript(content):
-            return dict(torch.jit.load(io.BytesIO(content), map_location="cpu").state_dict())
+        if is_zipfile(file):
+            archive = ZipFile(file)
+            # PyTorch compresses programs only, which are not read. A few kilobytes of others could inflate to more
+            # than the memory holds.
+            if sum(each.file_size for each in archive.infolist() if "/code/" not in each.filename) > len(content):
+                raise WeightsError(path, "is compressed, as no file that torch.save writes is.")
+            if is_torchscript(archive):
+                return torchscript_tensors(archive)
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             path, "holds more than weights (or is not a PyTorch file); save the state_dict alone."
@@ -75,13 +86,6 @@ def _unpickle(content: bytes, path: str | os.PathLike) -> Any:
     except Exception as error:  # torch raises many types of errors on damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(path, f"is not a PyTorch checkpoint: {reason}") from error
-
-
-def _is_torchscript(content: bytes) -> bool:
-    """Whether a file is a TorchScript program, as ``monai.bundle ckpt_export`` writes it."""
-    file = io.BytesIO(content)
-    # Only programs have constants.
-    return is_zipfile(file) and any(name.endswith("/constants.pkl") for name in ZipFile(file).namelist())
 
 
 def _state_dict(loaded: Any, path: str | os.PathLike) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -97,9 +98,25 @@ def fail_if_any(results: Sequence[Result], cause: str) -> None:
         fail(f"{cause}: {', '.join(failed)}.")
 
 
-def printable(text: object) -> str:
-    """The text with escapes for bytes that are not text, which file names may hold."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
+def printable(text: object, lines: bool = True) -> str:
+    """The text with escapes for what a terminal would obey or could not show, which file names and headers may hold.
+
+    Args:
+        text: anything.
+        lines: whether line breaks stay; a name has none.
+
+    Returns:
+        The text; control characters, marks that reverse the direction of writing, and bytes that are not text are
+        written as ``\\x1b`` and the like.
+    """
+    kept = "\n\t" if lines else ""
+    shown = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(each if each in kept or _is_harmless(each) else ascii(each)[1:-1] for each in shown)
+
+
+def _is_harmless(character: str) -> bool:
+    # Python does not count spaces other than the common one as printable.
+    return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def _root_cause(error: Exception) -> Exception:

@@ -37,6 +37,7 @@ class RunDisplay(Observer):
         self.outcomes: list[Outcome] = []
         self.models: set[str] = set()
         self.guesses: set[str] = set()
+        self.notes: set[str] = set()
         self.errors = errors
         self.progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
@@ -66,7 +67,7 @@ class RunDisplay(Observer):
             self.models.add(model)
             # Always print the chosen model, even with --quiet.
             say(f"model: {model}")
-        self.progress.reset(self.slices, total=slices, description=printable(source.paths[0].name))
+        self.progress.reset(self.slices, total=slices, description=printable(source.paths[0].name, lines=False))
 
     def guessed(self, source: Source, found: FoundRange) -> None:
         if found.guess not in self.guesses:
@@ -80,8 +81,13 @@ class RunDisplay(Observer):
     def finished(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self.progress.advance(self.files)
+        for note in outcome.notes:
+            # One note may concern a thousand files.
+            if note not in self.notes:
+                self.notes.add(note)
+                say_error(f"{printable(outcome.source.name, lines=False)}: {note}", "yellow", self.errors)
         for path, cause in outcome.failures:
-            say_error(f"error: {path}: {cause}", console=self.errors)
+            say_error(f"error: {printable(path, lines=False)}: {cause}", console=self.errors)
 
     def summary(self, found: Found) -> Table:
         """All outcomes in one table."""
@@ -126,7 +132,7 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
         verbose: whether to name each file that is not an image.
     """
     for folder in found.excluded:
-        say(f"{folder}: left out, because it holds results", console=out)
+        say(f"{printable(folder, lines=False)}: left out, because it holds results", console=out)
     kinds = Counter(map(unsupported_format, found.no_images))
     count = kinds.pop(None, 0)
     if count:
@@ -135,7 +141,7 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
         files = "1 file is" if number == 1 else f"{number} files are"
         say(f"{files} left out: {kind} is not a supported format", "yellow", out)
     for path, cause in found.no_images.items() if verbose else ():
-        say(f"{path}: {cause}", console=out)
+        say(f"{printable(path, lines=False)}: {cause}", console=out)
 
 
 def plan_table(found: Found) -> Table:

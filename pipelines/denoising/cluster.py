@@ -168,7 +168,7 @@ class _ClusterRun(RunState):
             self.ledger.finish(result.source, result.inputs, result.summary())
         model = f"{result.model}, weights {result.model_digest[:12]}; on the cluster"
         self.observer.started(source, result.slices, model)
-        self.report(Outcome(source, "done", _as_given(source, result.lost), result.summary()))
+        self.report(Outcome(source, "done", _as_given(source, result.lost), result.summary(), result.notes))
 
 
 def _absolute(source: Source) -> Source:

@@ -18,6 +18,7 @@ from ..engines.base import Engine
 from ..engines.load import load_engine
 from ..moved import renamed
 from .models import DenoisingModel, choose_model, load_model
+from .overlay import find_overlays, overlay_weight
 from .settings import DEFAULT_MEMORY, DEFAULT_MODEL, DenoisingSettings
 from .tiling import Tile, tiles
 
@@ -137,8 +138,9 @@ class Denoiser:
 
         ``out = in - strength * (v - D(v)) * (high - low)`` with ``v = limit_outside((in - low) / (high - low))``, see
         :func:`~noisewise.transforms.limit_outside`: noise outside the range is removed as well, and what lies far
-        outside keeps its distance. Only one window of the slices is converted at a time, so that memory beyond
-        ``slices`` and ``out`` is bounded.
+        outside keeps its distance. Colors laid over a gray image stay, see
+        :mod:`~noisewise.pipelines.denoising.overlay`. Only one window of the slices is converted at a time, so that
+        memory beyond ``slices`` and ``out`` is bounded.
 
         Args:
             slices: ``(N, H, W)`` gray or ``(N, H, W, 3)`` color, real numbers of any dtype. Color images with equal
@@ -172,6 +174,7 @@ class Denoiser:
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low != high).all()):
             raise ValueError(f"the intensity range {unit_range} is empty or not finite.")
         gray = slices.ndim == 3 or _has_equal_channels(slices)
+        overlays = np.zeros(count, bool) if gray else find_overlays(slices, low, high)
         engine = self.engine(slices.dtype == np.uint8)
         pixels = slices.shape[1] * slices.shape[2]
         for index, tile in self._parts(slices.shape[:3], engine):
@@ -184,6 +187,10 @@ class Denoiser:
             seen = limit_outside(torch.from_numpy(np.ascontiguousarray(unit))).numpy()
             inner = (slice(None), *tile.inner)
             removed = np.moveaxis(seen - engine(seen), 1, -1)[inner] * (strength * width).astype(np.float32)
+            for place in np.flatnonzero(overlays[index]):
+                number = index.start + place
+                weight = overlay_weight(slices[number], tile.core, low[number], high[number])
+                removed[place] *= 1 - weight[..., None]
             if frozen is not None:
                 removed[frozen[(index, *tile.core)]] = 0
             part = _cast(stored[inner] - removed.astype(np.float64), slices.dtype, stored_range, stored[inner])

@@ -19,6 +19,7 @@ from .denoiser import RemovedPart, get_denoiser
 from .ledger import InputState, input_states
 from .mapping import find_stack_range, stored_limits
 from .models import is_ct_model
+from .notes import notes_on
 from .settings import DenoisingSettings
 from .sources import Source
 
@@ -51,6 +52,7 @@ class JobRecord:
         inputs: states of the files before they were read, see
             :func:`~noisewise.pipelines.denoising.ledger.input_states`.
         source: the source, without the lost files.
+        notes: what a reader of the result should know, one line each.
     """
 
     model: str
@@ -64,6 +66,7 @@ class JobRecord:
     lost: list[tuple[str, str]]
     inputs: dict[Path, InputState]
     source: Source
+    notes: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """The part that the ledger keeps, as values that JSON can hold."""
@@ -218,6 +221,7 @@ def denoise_source(
         lost=loaded.lost,
         inputs=loaded.inputs,
         source=loaded.source,
+        notes=notes_on(stack, loaded.real_range),
     )
     stack.derivation = Derivation(
         model=record.model,

@@ -55,12 +55,14 @@ class Outcome:
         state: ``"done"``, ``"skipped"`` (done by an earlier run), ``"failed"``, or ``"left"`` (the disk was full).
         failures: file and cause; for ``"done"``, the files of a series that could not be read.
         record: the record of the result, see :meth:`~noisewise.pipelines.denoising.jobs.JobRecord.summary`.
+        notes: what a reader of the result should know.
     """
 
     source: Source
     state: str
     failures: list[tuple[str, str]] = field(default_factory=list)
     record: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Observer:
@@ -303,7 +305,7 @@ class _Run(RunState):
             source, error = self.writing.pop(future), future.exception()
             if error is None:
                 record = future.result()
-                self.report(Outcome(source, "done", record.lost, record.summary()))
+                self.report(Outcome(source, "done", record.lost, record.summary(), record.notes))
             else:
                 self.disk_is_full |= fills_disk(error)
                 self.report(Outcome(source, "failed", failures_of(error, source)))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...usage_reports import block_usage_reports
 from .base import EngineError
 from .graph_engine import GraphEngine, Shape, example, without_warnings
 
@@ -75,9 +76,7 @@ class ONNXRuntimeEngine(GraphEngine):
 
 
 def _onnxruntime() -> ModuleType:
-    # Since version 1.29 it reports models and runs to its makers, from a thread of its own, and keeps an identifier of
-    # the computer in the home directory. It reads the variable once, when it is first imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    block_usage_reports()
     try:
         import onnx  # noqa: F401 - the exporter needs it
         import onnxruntime

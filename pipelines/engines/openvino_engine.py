@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...usage_reports import block_usage_reports
 from .base import EngineError
 from .graph_engine import GraphEngine, Shape, example, without_warnings
 
@@ -38,6 +39,7 @@ class OpenVINOEngine(GraphEngine):
     def __init__(self, network: nn.Module, precision: str = "float32", device: str | torch.device = "cpu") -> None:
         if torch.device(device).type != "cpu":
             raise EngineError(f"the engine openvino runs on the CPU, not on {device}.")
+        block_usage_reports()  # OpenVINO reports its own import.
         try:
             import openvino
         except ImportError as error:
@@ -58,8 +60,7 @@ class OpenVINOEngine(GraphEngine):
         }
 
     def _compile(self, shape: Shape) -> Any:
-        # openvino.convert_model would do all this, but it sends usage statistics to a server unless the user has
-        # opted out; the frontend that it wraps does not.
+        # openvino.convert_model does the same, and prepares usage statistics. The frontend that it wraps does not.
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

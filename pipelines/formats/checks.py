@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from .stack import FormatError, ImageStack
 
 __all__ = ["check_file", "check_output", "check_values", "reading", "writing"]
 
+# Their messages quote names of Python, not values of files.
+NAMES_ARE_OURS = (AttributeError, ImportError, OSError)
+QUOTED = re.compile(r"""b?'[^']*(?:'|$)|b?"[^"]*(?:"|$)""")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -134,6 +138,10 @@ def check_output(stack: ImageStack, slices: np.ndarray, paths: Sequence[Path]) -
 
 
 def _last_line(error: Exception) -> str:
-    """The cause: libraries that wrap an error put the original one last."""
+    """The cause: libraries that wrap an error put the original one last.
+
+    What they quote may be the value of a header, and so a patient's data; names of attributes and modules are not.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]
+    line = lines[-1] if lines else type(error).__name__
+    return (line if isinstance(error, NAMES_ARE_OURS) else QUOTED.sub("'...'", line))[:300]

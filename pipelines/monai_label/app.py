@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,16 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from ...listing import unknown_name
 from .denoising_task import DenoisingTask, trained_bundles
+from .gate import UID, require_plain_name
 from .noisiest_first import NoisiestFirst
-from .refusals import install_refusals, require_plain_name
+from .refusals import install_refusals
 from .studies import StudiesDatastore, is_image
 from .uploads import discard_upload, keep_uploads_in
 
 __all__ = ["DenoisingApp"]
 
-UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+# Names by which a browser on this machine reaches it.
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 # These loggers write ids, file names and headers, all of which may name a patient. In the process of a batch, MONAI
 # Label's own module is the main module.
@@ -43,7 +45,8 @@ class DenoisingApp(MONAILabelApp):
     Args:
         app_dir: the app's folder; its ``tmp`` holds uploads and results until they are sent.
         studies: the folder of the images, or the address of a DICOMweb server.
-        conf: options of the server's command line; ``cors true`` lets web pages of other origins read the answers.
+        conf: options of the server's command line; ``cors true`` lets web pages of other origins read the answers;
+            ``hosts`` are names by which clients may reach the server, with commas, besides those of this machine.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -56,11 +59,16 @@ class DenoisingApp(MONAILabelApp):
             description="Denoising of medical images",
             version="1.0",
         )
-        install_refusals(cors=conf.get("cors", "").lower() == "true")
+        install_refusals(
+            cors=conf.get("cors", "").lower() == "true",
+            hosts=[*LOCAL_HOSTS, *filter(None, conf.get("hosts", "").split(","))],
+            folders=self._folders(),
+            dicomweb=self._is_dicomweb(),
+        )
 
     def init_datastore(self) -> Datastore:
         """The studies: a folder, or a store that the base class knows by its address."""
-        if self.studies.startswith(("http://", "https://")):
+        if self._is_dicomweb():
             return super().init_datastore()
         return StudiesDatastore(
             self.studies,
@@ -159,6 +167,19 @@ class DenoisingApp(MONAILabelApp):
         """
         self._require("strategy", request.get("strategy") or "random", self._strategies)
         return super().next_sample(request)
+
+    def _is_dicomweb(self) -> bool:
+        return self.studies.startswith(("http://", "https://"))
+
+    def _folders(self) -> list[str]:
+        """The folders that answers do not name."""
+        folders = [self.app_dir, self._uploads, tempfile.gettempdir(), settings.MONAI_LABEL_DICOMWEB_CACHE_PATH]
+        if self.sessions() is not None:
+            folders.append(self.sessions().store_path)
+        if not self._is_dicomweb():
+            folders.append(self.studies)
+        folders = [os.path.abspath(folder) for folder in folders if folder]
+        return folders + [os.path.realpath(folder) for folder in folders]
 
     def _init_dicomweb_datastore(self) -> Datastore:
         # A series stays DICOM: a NIfTI file made of it would not state that it holds HU.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +12,25 @@ from typing import Any
 import torch
 from monailabel.utils.others.generic import device_list, name_to_device
 
+from ...listing import unknown_name
 from ..denoising.settings import DenoisingSettings
 
-__all__ = ["default_options", "request_settings", "result_extension"]
+__all__ = ["check_parameters", "default_options", "request_settings", "result_extension"]
 
 MODALITIES = ("auto", "ct", "other")
 EXTENSIONS = (".nii.gz", ".nii")
+# MONAI Label's own, for all models. Of these, its viewers and batches send some that do nothing here.
+COMMON = ("save_label", "label_tag", "client_id", "logging", "images")
+WITHOUT_EFFECT = (
+    "gpus",
+    "label_info",
+    "max_batch_size",
+    "max_workers",
+    "multi_gpu",
+    "restore_label_idx",
+    "result_compress",
+    "result_dtype",
+)
 
 
 def default_options() -> dict[str, Any]:
@@ -28,6 +42,23 @@ def default_options() -> dict[str, Any]:
         "result_extension": list(EXTENSIONS),
         "device": device_list(),
     }
+
+
+def check_parameters(params: Mapping[str, Any]) -> None:
+    """Refuse parameters that nothing is known by. A misspelled one would silently have no effect.
+
+    Args:
+        params: the parameters of a request.
+
+    Raises:
+        ValueError: names the parameter, and the one that is meant.
+    """
+    known = (*default_options(), *COMMON)
+    for name in params:
+        if name not in known and name not in WITHOUT_EFFECT:
+            meant = difflib.get_close_matches(name, known, n=1)
+            hint = f" Is {meant[0]} meant?" if meant else ""
+            raise ValueError(unknown_name("parameter", name, known) + hint)
 
 
 def request_settings(request: Mapping[str, Any]) -> DenoisingSettings:

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+from ...usage_reports import block_usage_reports
 
 __all__ = ["disable_usage_reports"]
 
@@ -13,13 +12,6 @@ __all__ = ["disable_usage_reports"]
 def disable_usage_reports() -> None:
     """Turn off the usage reports that MLflow sends to its makers, unless ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
-    They contain no images, but a hospital's computer should not contact third parties. MLflow reads the variable when
-    it is imported, and MONAI imports MLflow before this package, so its client is set up again.
+    ``import noisewise`` has done that already, see :func:`noisewise.usage_reports.block_usage_reports`.
     """
-    if "MLFLOW_DISABLE_TELEMETRY" in os.environ:
-        return
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    with contextlib.suppress(ImportError):  # versions of MLflow without reports have no such function
-        from mlflow.telemetry import set_telemetry_client
-
-        set_telemetry_client()
+    block_usage_reports()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -53,6 +55,67 @@ def test_the_weights_of_a_torchscript_export_are_taken(tmp_path, kind):
         assert torch.equal(target.state_dict()[name], value)
     with pytest.raises(WeightsError, match="the weights do not fit the network; missing"):
         load_weights(small(num_blocks=2), path)
+
+
+class Trojan(torch.nn.Module):
+    """TorchScript calls ``__setstate__`` of a loaded file, and programs can write files."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path: str = path
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.path = state[0]
+        self.training = state[1]
+        torch.save(torch.zeros(1), self.path)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+
+def test_the_program_of_a_torchscript_file_never_runs(tmp_path):
+    path, written = tmp_path / "model.ts", tmp_path / "written"
+    network = small(0)
+    torch.jit.script(Trojan(str(written))).save(path)
+    torch.jit.load(path)
+    assert written.exists(), "the program does what this test is about"
+    written.unlink()
+    with pytest.raises(WeightsError, match=r"model\.ts"):
+        load_weights(network, path)
+    assert not written.exists()
+
+
+def test_a_pickle_in_a_torchscript_file_runs_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.jit.script(small()).save("model.ts")
+    with ZipFile("model.ts") as good, ZipFile("trap.ts", "w") as trap:
+        for name in good.namelist():
+            replaced = name.endswith("/data.pkl")
+            trap.writestr(name, pickle.dumps(Boobytrap(), protocol=2) if replaced else good.read(name))
+    with pytest.raises(WeightsError, match="more than weights"):
+        load_weights(small(), "trap.ts")
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("kind", ["pt", "ts"])
+def test_a_compressed_file_is_refused_before_it_is_inflated(tmp_path, kind):
+    path = tmp_path / f"model.{kind}"
+    if kind == "pt":
+        torch.save({"network": torch.zeros(2**20)}, path)
+    else:
+        torch.jit.script(torch.nn.Linear(512, 512)).save(path)
+    bomb = tmp_path / f"bomb.{kind}"
+    with ZipFile(path) as good, ZipFile(bomb, "w", ZIP_DEFLATED) as packed:
+        for name in good.namelist():
+            content = good.read(name)
+            packed.writestr(name, bytes(len(content)) if "/data/" in name else content)
+    with pytest.raises(WeightsError, match="is compressed"):
+        load_weights(small(), bomb)
 
 
 class Boobytrap:

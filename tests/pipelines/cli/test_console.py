@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from noisewise.pipelines.cli.app import app
-from noisewise.pipelines.cli.console import TRACEBACK, fail_if_any, user_errors
+from noisewise.pipelines.cli.console import TRACEBACK, fail, fail_if_any, printable, say, user_errors
 
 MISSING = {
     "denoise": (["denoise", "nowhere.png", "out.png"], 2),
@@ -84,3 +84,36 @@ def test_failed_rows_are_named(capsys):
     with pytest.raises(typer.Exit):
         fail_if_any([Row("a", "done"), Row("b", "failed"), Row("c", "failed")], "not trained")
     assert capsys.readouterr().err == "error: not trained: b, c.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mred\x1b]0;title\x07", r"a\x1b[31mred\x1b]0;title\x07"),
+        ("\x9b2J\x7f\r\b", r"\x9b2J\x7f\r\x08"),
+        ("gnp.\u202edoc\u2066", r"gnp.\u202edoc\u2066"),
+        ("Größe 10\u00a0µm 日本 \U0001f600", "Größe 10\u00a0µm 日本 \U0001f600"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_terminals_obey_no_name(capsys, text, shown):
+    say(text)
+    with pytest.raises(typer.Exit):
+        fail(text)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (f"{shown}\n", f"error: {shown}\n")
+
+
+def test_a_name_of_two_lines_is_one_line(capsys):
+    assert printable("a\nerror: b", lines=False) == r"a\nerror: b"
+    assert printable("first\nsecond") == "first\nsecond"
+
+
+def test_file_names_with_escapes_are_shown_escaped(tmp_path):
+    name = "evil\x1b[2J\nerror: all is lost.png"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(b"no PNG")
+    for words in (["in", "out"], ["in", "out", "--dry-run"], [f"in/{name}", "out.png"], ["in/\x1b[2J.txt", "out"]):
+        result = CliRunner().invoke(app, ["denoise", *words])
+        shown = result.stdout + result.stderr
+        assert "\x1b" not in shown and r"\x1b" in shown

@@ -10,6 +10,7 @@ import shutil
 import warnings
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from noisewise.pipelines.cli.app import app
 from noisewise.pipelines.denoising import audit_report
 from noisewise.pipelines.denoising import run as run_module
+from noisewise.pipelines.denoising.notes import OVERLAY_NOTE, TRACER_NOTE
 
 pytestmark = pytest.mark.usefixtures("halving")
 
@@ -285,3 +287,22 @@ def test_no_patient_data_is_printed(command, tmp_path):
         assert value.encode() in data and value not in result.output
     ledger = (tmp_path / "out" / ".noisewise" / "ledger.jsonl").read_text()
     assert "CompressedSamples" not in ledger and "1.3.6" not in ledger
+
+
+def test_a_reader_of_pet_and_of_overlays_is_told_once(command, tmp_path):
+    (tmp_path / "in").mkdir()
+    data = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    data.Modality = "PT"
+    for number in (1, 2):
+        data.SeriesInstanceUID = data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}"
+        data.save_as(tmp_path / "in" / f"{number}.dcm")
+    image = np.repeat(np.random.default_rng(0).integers(60, 200, (40, 40, 1), np.uint8), 3, -1)
+    image[10:16, 10:16] = (220, 20, 20)
+    Image.fromarray(image).save(tmp_path / "in" / "flow.png")
+    result = command("in", "out", "--intensity-range", 0, 255)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count(TRACER_NOTE) == result.stderr.count(OVERLAY_NOTE) == 1
+    assert f"flow.png: {OVERLAY_NOTE}" in result.stderr
+    kept = np.asarray(Image.open("out/flow.png"))
+    np.testing.assert_array_equal(kept[10:16, 10:16], image[10:16, 10:16])
+    assert (kept != image).any()

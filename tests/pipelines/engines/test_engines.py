@@ -193,16 +193,14 @@ def test_openvino_computes_in_float32_when_asked(engine):
     assert compiled.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
 
 
-def test_openvino_sends_no_usage_statistics(monkeypatch):
+def test_openvino_sends_no_usage_statistics():
     pytest.importorskip("openvino")
-    telemetry = pytest.importorskip("openvino_telemetry")
-
-    def fail(*_arguments, **_options):
-        raise AssertionError("usage statistics were about to be sent")
-
-    monkeypatch.setattr(telemetry, "Telemetry", fail)
     engine = load_engine(DnCNN(depth=2, features=2), "openvino", "float32", "cpu")
     assert engine(images(1, 3, 4, 4)).shape == (1, 3, 4, 4)
+    from openvino.tools.ovc import telemetry_utils
+
+    # OpenVINO's own replacement for the reporting package, where that is not installed.
+    assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 
 
 REPORTS = """

@@ -4,6 +4,13 @@
 
 from __future__ import annotations
 
+import http.client
+import io
+import json
+import re
+import zipfile
+from urllib.parse import quote
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -302,3 +309,175 @@ def test_the_log_names_no_patient_and_holds_no_trace(server):
         assert "Uvicorn running" in server.log
         for word in (PATIENT, "Doe", "notes.bin", "photo", "Traceback"):
             assert word not in log
+
+
+def raw(server, method, path, headers=None, body=b""):
+    """A request whose address is sent as it is written: client libraries resolve ``..`` themselves."""
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=120)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def everything(folder):
+    """All files below a folder, but for the server's index."""
+    return sorted(str(path) for path in folder.rglob("*") if path.name not in ("datastore_v2.json", ".lock"))
+
+
+def upload(server, name, content=b"x", **query):
+    return server.put("/datastore/image", params=query, files={"file": (name, content)})
+
+
+@pytest.mark.parametrize("name", ["..", "../", "a/..", ".hidden", "x\\..", "../..", "."])
+def test_an_upload_is_named_by_no_path(server, studies, name):
+    before = everything(studies.parent)
+    assert upload(server, name).status_code == 400
+    assert upload(server, "a.png", image=name).status_code == 400
+    session = server.put("/session/", files=[("files", (name, b"x")), ("files", ("b.dcm", b"x"))])
+    assert session.status_code == 400
+    assert server.infer(files={"file": (name, b"x")}).status_code == 400
+    assert server.put("/datastore/label", params={"image": "photo"}, files={"label": (name, b"x")}).status_code == 400
+    assert everything(studies.parent) == before
+
+
+@pytest.mark.parametrize("name", ["..", "../secret", "/etc/passwd", ".", ".lock", "a/../..", "..\\secret"])
+def test_no_request_leaves_the_studies(server, studies, name):
+    before = everything(studies.parent)
+    quoted = quote(name, safe="")
+    for method, path in (
+        ("DELETE", f"/datastore/image?id={quoted}"),
+        ("DELETE", f"/datastore/?id={quoted}"),
+        ("GET", f"/datastore/image?image={quoted}"),
+        ("HEAD", f"/datastore/image?image={quoted}"),
+        ("GET", f"/datastore/image/info?image={quoted}"),
+        ("PUT", f"/datastore/image/info?image={quoted}"),
+        ("GET", f"/datastore/label?label=photo&tag={quoted}"),
+        ("GET", f"/datastore/label?label={quoted}&tag=final"),
+        ("HEAD", f"/datastore/label?image={quoted}&tag=final"),
+        ("DELETE", f"/datastore/label?id={quoted}&tag=final"),
+        ("DELETE", f"/datastore/label?id=photo&tag={quoted}"),
+        ("PUT", f"/datastore/label/info?label={quoted}&tag=final"),
+        ("PUT", f"/datastore/updatelabelinfo?label=photo&tag={quoted}"),
+        ("POST", f"/infer/{MODEL}?session_id={quoted}"),
+    ):
+        status, text = raw(server, method, path)
+        assert (method, path, status) == (method, path, 400), text
+    for method in ("GET", "DELETE"):
+        assert raw(server, method, f"/session/{quoted}")[0] in (400, 404, 405)
+    assert everything(studies.parent) == before
+
+
+def test_an_upload_cannot_replace_the_index_or_what_a_link_leads_to(server, studies):
+    outside = studies.parent / "outside.png"
+    Image.fromarray(np.full((8, 8), 5, np.uint8)).save(outside)
+    content = outside.read_bytes()
+    (studies / "linked.png").symlink_to(outside)
+    assert upload(server, "datastore_v2.json", b"{}").status_code == 400
+    assert upload(server, "x.json", b"{}", image="datastore_v2").status_code == 400
+    assert "objects" in (studies / "datastore_v2.json").read_text()
+    assert upload(server, "labels").status_code == 400
+    assert upload(server, "linked.png").status_code == 400
+    assert server.denoise("linked").shape[:2] == (8, 8)
+    assert server._request("DELETE", "/datastore/image?id=linked").status_code == 200
+    assert outside.read_bytes() == content and not (studies / "linked.png").is_symlink()
+
+
+def test_an_image_is_added_and_removed(server, studies):
+    content = (studies / "photo.png").read_bytes()
+    assert upload(server, "C:\\scans\\new.png", content).status_code == 400  # an id with a path
+    assert upload(server, "/home/somebody/new.png", content).json() == {"image": "new"}
+    assert (studies / "new.png").read_bytes() == content
+    assert server.get("/datastore/image?image=new").content == content
+    assert server._request("DELETE", "/datastore/image?id=new").status_code == 200
+    assert not (studies / "new.png").exists()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", ""])
+def test_only_the_servers_own_names_reach_it(server, host):
+    assert raw(server, "GET", "/info/", {"Host": host})[0] == 400
+    assert raw(server, "GET", "/info/", {"Host": f"localhost:{server.url.rpartition(':')[2]}"})[0] == 200
+
+
+def test_another_website_changes_nothing(server, studies):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        status, text = raw(server, "DELETE", "/datastore/image?id=photo", {"Origin": origin})
+        assert status == 403 and "other origins" in text
+    assert (studies / "photo.png").exists()
+    own = raw(server, "POST", "/activelearning/random", {"Origin": server.url, "Content-Type": "application/json"})
+    assert own[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/train/"),
+        ("POST", f"/train/{MODEL}"),
+        ("GET", "/train/"),
+        ("POST", "/scoring/"),
+        ("POST", "/scoring/dice"),
+        ("PUT", f"/model/{MODEL}"),
+        ("DELETE", f"/model/{MODEL}"),
+        ("GET", f"/model/{MODEL}"),
+        ("POST", "/reload"),
+        ("GET", "/logs/"),
+        ("GET", "/logs/gpu"),
+        ("GET", "/proxy/dicom/wado/studies"),
+        ("POST", "/proxy/dicom/x"),
+        ("GET", "/datastore/dataset"),
+    ],
+)
+def test_endpoints_without_a_use_are_closed(server, method, path):
+    status, text = raw(server, method, path)
+    assert status == 404 and json.loads(text)["detail"]
+
+
+def test_a_misspelt_parameter_is_refused_with_the_right_name(server):
+    for answer in (
+        server.infer("photo", {"strenght": 0.5}),
+        server.post(f"/batch/infer/{MODEL}?run_sync=true", json={"images": ["photo"], "strenght": 0.5}),
+    ):
+        detail = answer.json()["detail"]
+        assert answer.status_code == 400 and "'strenght'" in detail and "Is strength meant?" in detail
+    # The viewers of MONAI Label send this one.
+    assert server.infer("photo", {"result_compress": False}).status_code == 200
+
+
+def test_no_answer_names_a_folder_of_the_server(server, studies):
+    files = [("files", ("a.png", (studies / "photo.png").read_bytes()))]
+    answers = [
+        server.put("/session/", files=files),
+        server.get("/datastore/?output=all"),
+        server.get("/datastore/?output=train"),
+        server.get("/datastore/image/info?image=photo"),
+        server.post("/activelearning/noisiest_first", json={}),
+        server.post(f"/batch/infer/{MODEL}?run_sync=true", json={"images": ["photo", "broken"], "save_label": True}),
+        server.get("/info/"),
+        server.infer("photo", output="json"),
+        server.infer("broken"),
+    ]
+    session = answers[0].json()["session_id"]
+    answers += [server.get(f"/session/{session}"), server._request("DELETE", f"/session/{session}")]
+    for answer in answers:
+        for folder in (studies, studies.resolve(), server.work, server.work.resolve()):
+            assert str(folder) not in answer.text, answer.url
+
+
+def test_the_pages_need_no_other_server(server):
+    for page in ("/", "/docs"):
+        answer = server.get(page)
+        assert answer.status_code == 200
+        addresses = re.findall(r"""(?:src|href|url)["']?[=:]\s*["']([^"']+)""", answer.text)
+        assert addresses and not [each for each in addresses if "//" in each]
+        for address in addresses:
+            assert server.get(address).status_code == 200, address
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert not [path for path in server.get("/openapi.json").json()["paths"] if path.startswith(("/train", "/model"))]
+
+
+def test_an_archive_is_not_unpacked_without_bound(server):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.dcm", bytes(2**24))
+    for content in (packed.getvalue(), b"no archive"):
+        answer = server.put("/session/?uncompress=true", files=[("files", ("a.zip", content))])
+        assert answer.status_code == 400
