@@ -11,9 +11,11 @@ import typer
 from ... import __version__
 from .denoise import denoise
 from .evaluate import evaluate
+from .evaluate_pairs import evaluate_pairs
 from .low_dose_ct import app as low_dose_ct_app
 from .manifest import app as manifest_app
 from .mlflow_demo import mlflow_demo
+from .noise import noise
 from .reproduce import app as reproduce_app
 
 __all__ = ["app"]
@@ -24,6 +26,8 @@ app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(low_dose_ct_app, name="low-dose-ct")
 app.command()(denoise)
 app.command()(evaluate)
+app.command(name="evaluate-pairs")(evaluate_pairs)
+app.command()(noise)
 app.command(name="mlflow-demo")(mlflow_demo)
 
 
