@@ -11,9 +11,11 @@ import typer
 from ... import __version__
 from .denoise import denoise
 from .evaluate import evaluate
+from .evaluate_pairs import evaluate_pairs
 from .low_dose_ct import app as low_dose_ct_app
 from .manifest import app as manifest_app
 from .mlflow_demo import mlflow_demo
+from .noise import noise
 from .reproduce import app as reproduce_app
 from .review import review
 from .where import where
@@ -27,6 +29,8 @@ app.add_typer(low_dose_ct_app, name="low-dose-ct")
 app.command()(denoise)
 app.command()(review)
 app.command()(evaluate)
+app.command(name="evaluate-pairs")(evaluate_pairs)
+app.command()(noise)
 app.command(name="mlflow-demo")(mlflow_demo)
 app.command()(where)
 

@@ -15,8 +15,8 @@ from noisewise.pipelines.audit.residual import ResidualAudit, audit_residual, si
 SIDE = 128
 # Standard deviation in pixels of a Gaussian, and the significance that it may reach.
 SIGNIFICANCE = {1.5: 11.0, 3.0: 8.0, 6.0: 7.5}
-# Of each, that of a blob which it finds best.
-BLOBS = {1.5: 0.7, 3.0: 3.0, 6.0: 8.0}
+# Of each, that of a blob which it finds best, and an amplitude that clearly exceeds the limit.
+BLOBS = {1.5: (0.7, 20.0), 3.0: (3.0, 2.0), 6.0: (8.0, 1.0)}
 
 
 def white(*shape: int) -> np.ndarray:
@@ -89,9 +89,9 @@ def test_structure():
 
 @pytest.mark.parametrize("scale", SIGNIFICANCE)
 def test_places(scale):
-    noise = white(SIDE, SIDE)
+    (width, largest), noise = BLOBS[scale], white(SIDE, SIDE)
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    blob = np.exp(-((rows - 64) ** 2 + (columns - 64) ** 2) / (2 * BLOBS[scale] ** 2))
+    blob = np.exp(-((rows - 64) ** 2 + (columns - 64) ** 2) / (2 * width**2))
 
     def significance(removed: np.ndarray) -> float:
         """The largest significance over the scales in the middle, from its definition, without the audit's code."""
@@ -105,7 +105,7 @@ def test_places(scale):
         return max(found)
 
     for factor in (0.96, 1.04):
-        amplitude = solve(lambda amplitude: significance(noise + amplitude * blob), factor, 40)
+        amplitude = solve(lambda amplitude: significance(noise + amplitude * blob), factor, largest)
         removed = noise + amplitude * blob
         assert significance_map(100 + removed, removed)[52:76, 52:76].max() == pytest.approx(factor, rel=0.03)
         places = audit_residual(100 + removed, removed).places

@@ -20,6 +20,9 @@ class Corner(torch.nn.Module):
         super().__init__()
         self.sizes: list[tuple[int, ...]] = []
 
+    def __deepcopy__(self, memo: dict) -> Corner:
+        return self  # the engine's copy reports its sizes here
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.sizes.append(tuple(x.shape))
         padded = torch.nn.functional.pad(x, [REACH] * 4)

@@ -195,7 +195,7 @@ class Fakes:
         self.begun["write", number].set()
         self.overlap("denoise", number + 1)
         time.sleep(0.02)
-        return Parts(lost=[], summary=dict)
+        return Parts(lost=[], summary=dict, notes=[])
 
 
 def test_reading_and_writing_run_beside_the_denoising(monkeypatch):

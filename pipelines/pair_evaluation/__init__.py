@@ -1,0 +1,8 @@
+# Copyright (c) noisewise contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Denoisers scored on pairs of a really noisy image and a nearly noise-free one of the same scene."""
+
+import lazy_loader
+
+# What the package exports is listed in __init__.pyi, and each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
