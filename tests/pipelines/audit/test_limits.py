@@ -107,7 +107,7 @@ def test_places(scale):
     for factor in (0.96, 1.04):
         amplitude = solve(lambda amplitude: significance(noise + amplitude * blob), factor, largest)
         removed = noise + amplitude * blob
-        assert significance_map(100 + removed, removed)[52:76, 52:76].max() == pytest.approx(factor, rel=0.03)
+        assert significance_map(100 + removed, removed)[52:76, 52:76].max() == pytest.approx(factor, rel=0.05)
         places = audit_residual(100 + removed, removed).places
         assert [(abs(place.row - 64) < 6, place.scale) for place in places] == [(True, scale)] * (factor > 1)
 
