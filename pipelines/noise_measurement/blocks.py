@@ -23,6 +23,7 @@ _ORDER = np.maximum(np.arange(BLOCK)[:, None], np.arange(BLOCK)[None, :])
 _LOW, _MIDDLE_LOWER, _MIDDLE_UPPER, _UPPER_HALF = (
     (low <= _ORDER) & (high >= _ORDER) for low, high in ((1, 2), (3, 5), (6, 8), (8, 15))
 )
+_SLOPE = np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) <= 1
 _HIGH, _BELOW = slice(12, None), slice(None, 10)
 
 
@@ -34,18 +35,20 @@ class Blocks:
         pixels: ``(N, 16, 16)`` float32, on the scale of the image.
         mean: mean intensity, ``(N,)``.
         clipped: share of pixels at the lowest or highest value of the plane.
+        scattered: share of neighbors in a row of which one is clipped: high for clipped noise, low for a black border.
         low: power up to 0.06 cycles per pixel without the mean: structure above all.
         middle_lower: power from 0.09 to 0.16 cycles per pixel.
         middle: power from 0.09 to 0.25 cycles per pixel.
         high_rows: power from 0.38 to 0.5 cycles per pixel from row to row, below 0.29 along the columns.
         high_columns: the same from column to column.
         upper: power from 0.25 to 0.5 cycles per pixel.
-        variance: power of all coefficients but the mean.
+        variance: power of all coefficients but the mean and the two of the slope.
     """
 
     pixels: np.ndarray
     mean: np.ndarray
     clipped: np.ndarray
+    scattered: np.ndarray
     low: np.ndarray
     middle_lower: np.ndarray
     middle: np.ndarray
@@ -88,17 +91,19 @@ def _of_plane(plane: np.ndarray) -> Blocks:
     pixels = np.ascontiguousarray(sliding_window_view(plane, (BLOCK, BLOCK))[::step, ::step]).reshape(-1, BLOCK, BLOCK)
     power = np.square(_cosines(pixels))
     bands = [power[:, band].mean(1) for band in (_LOW, _MIDDLE_LOWER, _MIDDLE_UPPER)]
+    clipped = (pixels <= plane.min()) | (pixels >= plane.max())
     return Blocks(
         pixels=pixels,
         mean=pixels.mean((1, 2)),
-        clipped=((pixels <= plane.min()) | (pixels >= plane.max())).mean((1, 2)),
+        clipped=clipped.mean((1, 2)),
+        scattered=(clipped[..., 1:] != clipped[..., :-1]).mean((1, 2)),
         low=bands[0],
         middle_lower=bands[1],
         middle=(bands[1] + bands[2]) / 2,
         high_rows=power[:, _HIGH, _BELOW].mean((1, 2)),
         high_columns=power[:, _BELOW, _HIGH].mean((1, 2)),
         upper=power[:, _UPPER_HALF].mean(1),
-        variance=(power.sum((1, 2)) - power[:, 0, 0]) / (BLOCK**2 - 1),
+        variance=np.where(_SLOPE, 0, power).sum((1, 2)) / (BLOCK**2 - 3),
     )
 
 

@@ -19,7 +19,7 @@ __all__ = ["NoiseMeasurement", "measure_noise"]
 
 MOST_PLANES = 8
 EIGHT_BIT_LEVELS = 256
-PARTLY_CLIPPED = (0.05, 0.95)
+SCATTERED = 0.09  # above 1 / 15: a straight border through a block
 CLIPPED_BLOCKS = 0.03
 
 
@@ -162,6 +162,5 @@ def _share_at(planes: Sequence[np.ndarray], extreme) -> float:
 
 
 def _is_clipped(blocks: Blocks) -> bool:
-    """Whether many blocks are neither free of the extreme values nor full of them."""
-    partly = (blocks.clipped > PARTLY_CLIPPED[0]) & (blocks.clipped < PARTLY_CLIPPED[1])
-    return bool(partly.mean() > CLIPPED_BLOCKS)
+    """Whether the clipped pixels of many blocks are scattered, as noise scatters them."""
+    return bool((blocks.scattered > SCATTERED).mean() > CLIPPED_BLOCKS)

@@ -74,7 +74,7 @@ def measure_curve(blocks: Blocks, colored: bool) -> NoiseCurve:
 
 def _freedoms(blocks: Blocks) -> float:
     """How many independent values a block of this noise is worth."""
-    power = blocks.spectrum().ravel()[1:]
+    power = np.where(np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) <= 1, 0, blocks.spectrum())
     total = np.square(power).sum()
     return max(FEWEST_FREEDOMS, float(power.sum() ** 2 / total)) if total > 0 else FEWEST_FREEDOMS
 
