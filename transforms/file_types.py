@@ -18,6 +18,7 @@ __all__ = [
     "PLAIN_SUFFIXES",
     "PNG_SUFFIXES",
     "TIFF_SUFFIXES",
+    "has_dicom_content",
     "has_dicom_preamble",
     "is_dicom",
     "split_suffix",
@@ -52,14 +53,16 @@ UNSUPPORTED_FORMATS = {
     ".svs": "Aperio SVS",
     ".czi": "Zeiss CZI",
     ".nd2": "Nikon ND2",
-    ".hdr": "ANALYZE",
     ".img": "ANALYZE",
-    ".hdr.gz": "ANALYZE",
     ".img.gz": "ANALYZE",
 }
 """Formats of images that nothing here reads, by suffix."""
 # Companions of images that are never DICOM: opening each of them to look for a preamble would cost time.
 OTHER_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml", ".xml", ".md", ".html", ".pdf", ".zip", ".gz")
+# The first elements of a data set name its character set, kind, identifier and times: none is long.
+HEAD_LENGTH, ENOUGH_ELEMENTS, LARGEST_FIRST_VALUE, UNDEFINED_LENGTH = 4096, 5, 1024, 0xFFFFFFFF
+LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+SHORT_VRS = tuple(bytes(pair) for pair in zip(*[iter(b"AEASATCSDADSDTFLFDISLOLTPNSHSLSSSTTMUIULUS")] * 2))
 
 
 def is_dicom(path: str | os.PathLike) -> bool:
@@ -100,6 +103,45 @@ def unsupported_format(path: str | os.PathLike) -> str | None:
     """
     name = os.fspath(path).lower()
     return next((kind for suffix, kind in UNSUPPORTED_FORMATS.items() if name.endswith(suffix)), None)
+
+
+def has_dicom_content(path: str | os.PathLike) -> bool:
+    """Whether a file begins as DICOM files do, with a preamble or, as old ones do, with the first data elements.
+
+    Args:
+        path: a file; one with the suffix of another format, or that cannot be opened, is not DICOM.
+    """
+    if os.fspath(path).lower().endswith(PLAIN_SUFFIXES + OTHER_SUFFIXES):
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD_LENGTH)
+    except OSError:
+        return False
+    return head[128:132] == b"DICM" or any(_begins_with_elements(head, order) for order in ("little", "big"))
+
+
+def _begins_with_elements(head: bytes, order: str) -> bool:
+    """Whether there are data elements in ascending order (PS3.5, 7.1), the first in group 2 or 8."""
+    position, before, found = 0, (0, 0), 0
+    while found < ENOUGH_ELEMENTS and position + 12 <= len(head):
+        group, element = (int.from_bytes(head[at : at + 2], order) for at in (position, position + 2))
+        if (found == 0 and group not in (0x0002, 0x0008)) or not before < (group, element):
+            return False
+        vr = head[position + 4 : position + 6]
+        if vr in LONG_VRS:
+            begin, length = 12, int.from_bytes(head[position + 8 : position + 12], order)
+        elif vr in SHORT_VRS:
+            begin, length = 8, int.from_bytes(head[position + 6 : position + 8], order)
+        else:
+            begin, length = 8, int.from_bytes(head[position + 4 : position + 8], order)
+        before, found = (group, element), found + 1
+        if length == UNDEFINED_LENGTH:
+            break
+        if length > LARGEST_FIRST_VALUE:
+            return False
+        position += begin + length
+    return found >= min(3, ENOUGH_ELEMENTS)
 
 
 def split_suffix(name: str, suffixes: tuple[str, ...] = PLAIN_SUFFIXES + DICOM_SUFFIXES) -> tuple[str, str]:

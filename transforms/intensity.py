@@ -197,7 +197,7 @@ def negative_cause(share: float, remedy: str = "pass --modality ct") -> str | No
         return None
     return (
         f"{share:.0%} of its intensities are negative, outside the range that is denoised; if they are Hounsfield "
-        f"units, {remedy}"
+        f"units, {remedy}; for other signed values, such as phase images, state the intensity range"
     )
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from ..denoising.settings import DEFAULT_MEMORY, DenoisingSettings
 from ..engines.base import ENGINES, PRECISIONS
 from .console import FAILED, USAGE, say, say_error, user_errors
+from .interrupt import second_interrupt_ends
 from .options import DeviceOption
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def denoise(
     Without --overwrite, only results of this command are ever replaced.
     """
     out, errors = Console(quiet=quiet), Console(stderr=True)
-    with user_errors(status=USAGE, interrupted=STOPPED):
+    with second_interrupt_ends(), user_errors(status=USAGE, interrupted=STOPPED):
         settings = DenoisingSettings(
             model=model,
             config=config,

@@ -98,6 +98,8 @@ class RunDisplay(Observer):
         table.add_row("failed", str(sum(len(outcome.failures) for outcome in self.outcomes)))
         if states["left"]:
             table.add_row("left, for lack of space", str(states["left"]))
+        if found.copies:
+            table.add_row("copies of others", str(len(found.copies)))
         unsupported = Counter(map(unsupported_format, found.no_images))
         others = unsupported.pop(None, 0)
         if unsupported:
@@ -133,6 +135,8 @@ def say_found(found: Found, out: Console, verbose: bool) -> None:
     """
     for folder in found.excluded:
         say(f"{printable(folder, lines=False)}: left out, because it holds results", console=out)
+    for path, cause in found.copies.items():
+        say(f"{printable(path, lines=False)}: {cause}", console=out)
     kinds = Counter(map(unsupported_format, found.no_images))
     count = kinds.pop(None, 0)
     if count:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..engines.base import EngineError
 from ..formats.quiet import quiet_libraries
 from .jobs import JobRecord, run_job
-from .ledger import Ledger, remove_leftovers
+from .ledger import Ledger, clear_torn_result, remove_leftovers
 from .run import Observer, Outcome, RunState, denoise_found, failures_of, fills_disk
 from .settings import DenoisingSettings
 from .sources import Source, find_sources
@@ -136,7 +136,9 @@ class _ClusterRun(RunState):
                 while self.waiting and len(running) < AHEAD * max(1, threads):
                     source = self.waiting.popleft()
                     submitted.append(source)
-                    if self.ledger is not None:
+                    if self.ledger is None:
+                        clear_torn_result(source)
+                    else:
                         self.ledger.begin(source)
                     future = client.submit(_job, _absolute(source), self.settings, pure=False)
                     running[future] = source
@@ -177,16 +179,18 @@ def _absolute(source: Source) -> Source:
     def absolute(path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path))
 
-    return Source(
-        tuple(map(absolute, source.paths)),
-        tuple(map(absolute, source.outputs)),
-        source.kind,
-        absolute(source.noise_map),
-        absolute(source.picture),
+    return replace(
+        source,
+        paths=tuple(map(absolute, source.paths)),
+        outputs=tuple(map(absolute, source.outputs)),
+        noise_map=absolute(source.noise_map),
+        picture=absolute(source.picture),
+        data=tuple(map(absolute, source.data)),
+        data_outputs=tuple(map(absolute, source.data_outputs)),
     )
 
 
 def _as_given(source: Source, failures: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The failures with the file names that the user gave."""
-    given = {os.path.abspath(path): str(path) for path in (*source.paths, *source.all_outputs)}
+    given = {os.path.abspath(path): str(path) for path in (*source.files, *source.all_outputs)}
     return [(given.get(path, path), cause) for path, cause in failures]

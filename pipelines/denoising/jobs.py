@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...transforms.intensity import FoundRange
+from ..formats.memory import MemoryLimitError
 from ..formats.registry import read_stack
 from ..formats.stack import Derivation, FormatError, ImageStack
 from .denoiser import RemovedPart, get_denoiser
@@ -169,7 +170,7 @@ def read_source(source: Source, settings: DenoisingSettings) -> LoadedSource:
     kept = source.only(stack.paths)
     found = find_stack_range(stack, settings.modality, settings.intensity_range, Path(settings.model).name)
     real_range, guess = (None, None) if found is None else (found[:2], found if found.guess else None)
-    inputs = {path: inputs[path] for path in kept.paths}
+    inputs = {path: inputs[path] for path in kept.files}
     return LoadedSource(kept, stack, real_range, lost, inputs, time.perf_counter() - begin, guess)
 
 
@@ -307,18 +308,32 @@ def _audit(denoised: DenoisedSource, strength: float, correlated_noise: bool) ->
 def _read(source: Source, settings: DenoisingSettings) -> tuple[ImageStack, list[tuple[str, str]]]:
     try:
         return read_together(source.paths, source.kind, settings), []
-    except FormatError:
+    except MemoryLimitError:
+        raise
+    except FormatError as error:
         if len(source.paths) == 1:
             raise
-        good, lost = _try_each(source, settings)
+        whole = error
+    good, lost = _try_each(source, settings)
+    if not good:
+        raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost)
+    # Slices are denoised one by one, so gaps do no harm.
+    try:
         if not lost:
-            raise
-        if not good:
-            raise ExceptionGroup(f"{source.name}: no file of the series can be read", lost) from None
-        # Slices are denoised one by one, so gaps do no harm.
+            raise whole
         stack = read_together(good, source.kind, settings, allow_gaps=True)
-        # Not the errors themselves, which would keep the contents of the files in memory.
-        return stack, [(error.path, error.cause) for error in lost]
+    except FormatError as error:
+        from ..formats.dicom.odd import odd_files
+
+        odd = odd_files(good)
+        if not odd:
+            if not lost:
+                raise
+            raise ExceptionGroup(f"{source.name}: the series cannot be read", [error, *lost]) from None
+        lost += [FormatError(path, cause) for path, cause in odd.items()]
+        stack = read_together([path for path in good if path not in odd], source.kind, settings, allow_gaps=True)
+    # Not the errors themselves, which would keep the contents of the files in memory.
+    return stack, [(error.path, error.cause) for error in lost]
 
 
 def _try_each(source: Source, settings: DenoisingSettings) -> tuple[list[Path], list[FormatError]]:

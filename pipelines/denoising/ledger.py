@@ -28,9 +28,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ...data_manifest.digest import settings_digest
+from ..formats.registry import suffix_of
 from .sources import LEDGER_FOLDER, Source
 
-__all__ = ["InputState", "Ledger", "LedgerError", "finished_work", "input_states", "remove_leftovers"]
+__all__ = [
+    "InputState",
+    "Ledger",
+    "LedgerError",
+    "clear_torn_result",
+    "finished_work",
+    "input_states",
+    "is_torn_result",
+    "remove_leftovers",
+]
 
 InputState = tuple[int, int]
 
@@ -64,7 +74,10 @@ class Ledger:
         self.digest = settings_digest(settings)
         self._thread_lock = threading.Lock()
         folder = self.output_folder / LEDGER_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise LedgerError(f"{folder}: is not a folder; remove it, or choose another output.") from None
         self.path = folder / "ledger.jsonl"
         # The system releases the lock when the process dies, however that happens.
         self._lock = FileLock(folder / "lock", timeout=0)
@@ -72,6 +85,8 @@ class Ledger:
             self._lock.acquire()
         except Timeout:
             raise LedgerError(f"{output_folder}: another run is writing there.") from None
+        except OSError as error:
+            raise LedgerError(f"{folder / 'lock'}: cannot be written: {error.strerror or error}.") from error
         self._done: dict[str, dict[str, Any]] = {}  # by the name of each output
         self._outputs: set[str] = set()
         try:
@@ -133,10 +148,14 @@ class Ledger:
         """
         if self.overwrite:
             return []
+        # Earlier versions did not record the data file of a header.
+        known = self._outputs.union(
+            self._names(source.data_outputs) if self._outputs.issuperset(self._names(source.outputs)) else ()
+        )
         return [
             self.output_folder / name
             for name in self._output_names(source)
-            if name not in self._outputs and os.path.lexists(self.output_folder / name)
+            if name not in known and os.path.lexists(self.output_folder / name)
         ]
 
     def begin(self, source: Source) -> None:
@@ -148,6 +167,7 @@ class Ledger:
         line = {"state": "writing", "outputs": self._output_names(source)}
         self._append(line)
         self._take(line)
+        clear_torn_result(source)
 
     def finish(self, source: Source, inputs: Mapping[Path, InputState], record: Mapping[str, Any]) -> None:
         """Record that all outputs of a source are in place.
@@ -174,18 +194,23 @@ class Ledger:
     def _read(self) -> dict[str, dict[str, Any]]:
         """Read the lines of earlier runs. Returns: their settings, by digest."""
         known: dict[str, dict[str, Any]] = {}
-        whole, _, torn = (self.path.read_bytes() if self.path.exists() else b"").rpartition(b"\n")
+        try:
+            content = self.path.read_bytes() if os.path.lexists(self.path) else b""
+        except OSError as error:
+            raise LedgerError(f"{self.path}: cannot be read: {error.strerror or error}.") from error
+        whole, _, torn = content.rpartition(b"\n")
         if torn:
             with self.path.open("r+b") as file:
                 file.truncate(len(whole) + 1 if whole else 0)
         for number, text in enumerate(whole.splitlines(), 1):
             try:
                 line = json.loads(text)
+                _check_line(line)
                 if "settings" in line:
                     known[line["digest"]] = line["settings"]
                 else:
                     self._take(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, RecursionError) as error:
                 raise LedgerError(f"{self.path}: line {number} is damaged; remove the file to start over.") from error
         return known
 
@@ -210,7 +235,10 @@ class Ledger:
                 raise
 
     def _output_names(self, source: Source) -> list[str]:
-        return [_relative(path, self.output_folder) for path in source.all_outputs]
+        return self._names(source.all_outputs)
+
+    def _names(self, paths: Iterable[Path]) -> list[str]:
+        return [_relative(path, self.output_folder) for path in paths]
 
 
 def finished_work(output_folder: str | os.PathLike) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -260,28 +288,106 @@ def input_states(source: Source) -> dict[Path, InputState]:
     Raises:
         OSError: if a file is gone.
     """
-    states = {path: path.stat() for path in source.paths}
+    states = {path: path.stat() for path in source.files}
     return {path: (state.st_size, state.st_mtime_ns) for path, state in states.items()}
 
 
-def remove_leftovers(outputs: Iterable[Path]) -> None:
+def remove_leftovers(outputs: Iterable[Path], keep_living: bool = False) -> None:
     """Remove the temporary files that a killed run left beside its outputs.
 
     Args:
         outputs: paths that the run was about to write, see :func:`~noisewise.atomic.atomic_path`.
+        keep_living: whether to keep those of other processes that are alive, where no lock keeps other runs away.
     """
     by_folder: dict[Path, set[str]] = {}
     for path in outputs:
         by_folder.setdefault(path.parent, set()).add(path.name)
     for folder, names in by_folder.items():
-        # Their data are in a second file of the same stem.
+        # The data file of a header, which the caller may not know, has the same stem.
         stems = tuple(f"{Path(name).stem}." for name in names if name.lower().endswith((".mhd", ".nhdr")))
         for entry in folder.iterdir() if folder.is_dir() else ():
-            start, _, rest = entry.name.partition(".tmp.")
-            if start[:1] == "." and start[1:].isdigit() and (rest in names or rest.startswith(stems)):
+            process, name = _temporary(entry.name)
+            if name is None:
+                _remove_old_folder(entry)
+                continue
+            own = name.removesuffix(".deep.png") in names or (name.startswith(stems) and suffix_of(Path(name)) is None)
+            if own and not (keep_living and _is_alive(process)):
                 entry.unlink(missing_ok=True)
-            elif entry.name.startswith(f"{LEDGER_FOLDER}.") and entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
+
+
+def is_torn_result(source: Source) -> bool:
+    """Whether a killed run has put the data file of a header in place, and left the header under its temporary name.
+
+    Args:
+        source: the source.
+    """
+    if not source.data_outputs or os.path.lexists(source.outputs[0]):
+        return False
+    header = source.outputs[0]
+    return header.parent.is_dir() and any(_temporary(entry.name)[1] == header.name for entry in header.parent.iterdir())
+
+
+def clear_torn_result(source: Source) -> None:
+    """Remove a data file without its header; the caller knows that it is a result.
+
+    Args:
+        source: the source, which is about to be written.
+    """
+    for path in source.data_outputs if not os.path.lexists(source.outputs[0]) else ():
+        path.unlink(missing_ok=True)
+
+
+def _temporary(name: str) -> tuple[int, str | None]:
+    """Process and final name of a temporary file; 0 and None for other names."""
+    start, _, rest = name.partition(".tmp.")
+    if start[:1] == "." and start[1:].isdecimal() and rest:
+        return int(start[1:]), rest
+    return 0, None
+
+
+def _remove_old_folder(entry: Path) -> None:
+    """Earlier versions encoded some PNG files in a folder of this name, which held nothing else."""
+    named = entry.name.startswith(f"{LEDGER_FOLDER}.") and entry.is_dir() and not entry.is_symlink()
+    if named and all(each.name == "deep.png" for each in entry.iterdir()):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _check_line(line: Any) -> None:
+    """Refuse a line that no run has written.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    if not isinstance(line, dict):
+        raise ValueError("not an object")
+    if "settings" in line:
+        good = isinstance(line["settings"], dict) and isinstance(line.get("digest"), str)
+    elif line.get("state") == "writing":
+        good = isinstance(line.get("outputs"), list)
+    elif line.get("state") == "done":
+        fields = (("inputs", dict), ("outputs", dict), ("digest", str), ("record", dict))
+        good = all(isinstance(line.get(name), kind) for name, kind in fields)
+    else:
+        good = False
+    if not good or not all(isinstance(name, str) and _is_below(name) for name in line.get("outputs", ())):
+        raise ValueError("not a line of a record")
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name stays in the folder that it is relative to."""
+    return not os.path.isabs(name) and ".." not in Path(name).parts and "\0" not in name
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from ..formats.quiet import quiet_libraries
 from ..formats.stack import FormatError, ImageStack
 from .denoiser import get_denoiser
 from .jobs import DenoisedSource, JobRecord, LoadedSource, denoise_source, read_source, write_source
-from .ledger import Ledger, remove_leftovers
+from .ledger import Ledger, clear_torn_result, is_torn_result, remove_leftovers
 from .settings import DenoisingSettings
 from .sources import Found, Source
 
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 SHOWN = 3
+NO_SERIES = "has no result, because its series cannot be denoised."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -97,7 +98,8 @@ def check_outputs(sources: Iterable[Source], ledger: Ledger | None, overwrite: b
     there: list[Path] = []
     for source in sources:
         if ledger is None:
-            there += [path for path in source.all_outputs if os.path.lexists(path)]
+            own = source.data_outputs if is_torn_result(source) else ()
+            there += [path for path in source.all_outputs if os.path.lexists(path) and path not in own]
         else:
             there += ledger.foreign(source)
     if there:
@@ -289,7 +291,8 @@ class _Run(RunState):
     def write(self, denoised: DenoisedSource) -> JobRecord:
         source = denoised.loaded.source
         if self.ledger is None:
-            remove_leftovers(source.all_outputs)
+            remove_leftovers(source.all_outputs, keep_living=True)
+            clear_torn_result(source)
             return write_source(denoised, self.settings)
         self.ledger.begin(source)
         record = write_source(denoised, self.settings)
@@ -316,14 +319,22 @@ def _describe_model(settings: DenoisingSettings, stack: ImageStack) -> str:
 
 
 def failures_of(error: BaseException, source: Source) -> list[tuple[str, str]]:
-    """File and cause of each failure, one line each.
+    """File and cause of each failure, one line each. Every file of a series is named.
 
     Args:
         error: the error that stopped a source.
         source: the source.
     """
+    failures = _causes(error, source)
+    if len(source.paths) > 1:
+        named = {path for path, _ in failures}
+        failures += [(str(path), NO_SERIES) for path in source.paths if str(path) not in named]
+    return failures
+
+
+def _causes(error: BaseException, source: Source) -> list[tuple[str, str]]:
     if isinstance(error, ExceptionGroup):
-        return [failure for each in error.exceptions for failure in failures_of(each, source)]
+        return [failure for each in error.exceptions for failure in _causes(each, source)]
     if isinstance(error, FormatError):
         return [(error.path, _one_line(error.cause))]
     if isinstance(error, MemoryError):

@@ -11,13 +11,22 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ...transforms.file_types import DICOM_SUFFIXES, is_dicom, split_suffix, unsupported_format
+from ...transforms.file_types import (
+    DICOM_SUFFIXES,
+    has_dicom_content,
+    is_dicom,
+    split_suffix,
+    unsupported_format,
+)
+from ..formats.data_file import PAIR_SUFFIXES, is_pair_header
 from ..formats.registry import SUFFIXES, VOLUME_SUFFIXES, suffix_of
 
 __all__ = ["LEDGER_FOLDER", "Found", "Source", "SourceError", "find_sources"]
 
 # Not an image, although its content begins like a DICOM file.
 DICOM_INDEX = "dicomdir"
+# Their voxels lie in a second file.
+HEADER_SUFFIXES = (".mhd", ".nhdr", *PAIR_SUFFIXES)
 AUDIT_FOLDER = "noisewise_audit"
 LEDGER_FOLDER = ".noisewise"
 
@@ -34,6 +43,8 @@ class Source:
         paths: its files.
         outputs: path of each file's result, of the same length.
         kind: its suffix in lower case, or ``"dicom"``.
+        data: the data file that a header names, such as the ``.raw`` of a ``.mhd``; empty for other formats.
+        data_outputs: the data file of its result, likewise.
         noise_map: path of the removed noise; None does not write it.
         picture: path of the audit's picture; None does not draw it.
     """
@@ -43,6 +54,8 @@ class Source:
     kind: str
     noise_map: Path | None = None
     picture: Path | None = None
+    data: tuple[Path, ...] = ()
+    data_outputs: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,9 +63,18 @@ class Source:
         return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
 
     @property
+    def files(self) -> list[Path]:
+        """All files that are read for it."""
+        return [*self.paths, *self.data]
+
+    @property
     def all_outputs(self) -> list[Path]:
         """The paths of all files that are written for it."""
-        return [*self.outputs, *(path for path in (self.noise_map, self.picture) if path is not None)]
+        return [
+            *self.outputs,
+            *self.data_outputs,
+            *(path for path in (self.noise_map, self.picture) if path is not None),
+        ]
 
     def only(self, paths: Iterable[Path]) -> Source:
         """The source with some of its files, in their order.
@@ -75,6 +97,7 @@ class Found:
         output_root: folder of the results.
         is_tree: whether the input is a folder; False for a single file.
         no_images: files that are not images, and why.
+        copies: DICOM files that are stored twice: each second one, and which one it equals.
         excluded: folders below the input that are left out because they hold results, of this run or another.
         audit_folder: folder of the audit's report; None without an audit.
     """
@@ -84,6 +107,7 @@ class Found:
     output_root: Path
     is_tree: bool
     no_images: dict[Path, str] = field(default_factory=dict)
+    copies: dict[Path, str] = field(default_factory=dict)
     excluded: list[Path] = field(default_factory=list)
     audit_folder: Path | None = None
 
@@ -124,7 +148,7 @@ def find_sources(
         found = _find_file(source, output, output.is_dir() or os.fspath(output_path).endswith(("/", os.sep)))
     _real_folder.cache_clear()
     named = _with_extras(found, noise_map, audit)
-    inputs = {_entry(path) for each in found.sources for path in each.paths}
+    inputs = {_entry(path) for each in found.sources for path in each.files}
     for each in named:
         for path in each.all_outputs:
             if _entry(path) in inputs:
@@ -135,13 +159,15 @@ def find_sources(
 
 def _find_file(source: Path, output: Path, into_folder: bool) -> Found:
     kind = _kind(source)
+    if kind is None and source.name.lower().endswith((".img", ".img.gz")):
+        raise SourceError(f"{source}: is the second of a pair of .hdr and .img files; give the .hdr file.")
     if kind is None:
         raise SourceError(f"{source}: {_no_image(source)[:-1]}; {_formats()} are supported.")
     if into_folder:
         output = output / source.name
-    if kind != "dicom" and _kind(output) != kind:
+    if kind != "dicom" and suffix_of(output) != kind:
         raise SourceError(f"{output}: a {kind} file is written as {kind}; give the output that suffix.")
-    return Found([Source((source,), (output,), kind)], source.parent, output.parent, False)
+    return Found([_with_data(Source((source,), (output,), kind))], source.parent, output.parent, False)
 
 
 def _find_in_folder(source: Path, output: Path) -> Found:
@@ -169,13 +195,42 @@ def _find_in_folder(source: Path, output: Path) -> Found:
     with quiet_libraries():
         series = group_dicom(dicom)
     found.no_images |= series.no_images
+    found.copies = series.copies
     if not plain and not len(series):
         unsupported = _unsupported_files(found.no_images)
         raise SourceError(f"{source}: holds no image that can be denoised{unsupported}; {_formats()} are.")
     for paths, kind in sorted([*plain, *((tuple(group), "dicom") for group in series)]):
         outputs = tuple(output / path.relative_to(source) for path in paths)
-        found.sources.append(Source(paths, outputs, kind))
+        found.sources.append(_with_data(Source(paths, outputs, kind)))
+    _settle_data(found)
     return found
+
+
+def _with_data(source: Source) -> Source:
+    """The source with the data file that its header names."""
+    if source.kind not in HEADER_SUFFIXES:
+        return source
+    from ..formats.data_file import data_files
+
+    files = data_files(source.paths[0], source.outputs[0])
+    return source if files is None else replace(source, data=files[:1], data_outputs=files[1:])
+
+
+def _settle_data(found: Found) -> None:
+    """Data files are no images by themselves, and each belongs to one header."""
+    owners: dict[tuple[str, str], Source] = {}
+    kept = []
+    for source in found.sources:
+        keys = [_entry(path) for path in source.data]
+        first = next((owners[key] for key in keys if key in owners), None)
+        if first is None:
+            owners.update(dict.fromkeys(keys, source))
+            kept.append(source)
+        else:
+            found.copies[source.paths[0]] = f"names the same data file as {first.paths[0]}, which is denoised."
+    found.sources = kept
+    for path in [path for path in found.no_images if _entry(path) in owners]:
+        del found.no_images[path]
 
 
 def _walk(root: Path, output: str, excluded: list[Path]) -> Iterator[Path]:
@@ -210,10 +265,14 @@ def _real_folder(folder: Path) -> str:
 def _kind(path: Path) -> str | None:
     """The suffix of a format, ``"dicom"``, or None if the file is not an image."""
     suffix = suffix_of(path)
+    if suffix in PAIR_SUFFIXES and not is_pair_header(path):
+        return None
     if suffix is not None:
         return suffix
     # Reading a pipe that no one writes to would wait forever.
-    return "dicom" if path.name.lower() != DICOM_INDEX and path.is_file() and is_dicom(path) else None
+    if path.name.lower() == DICOM_INDEX or not path.is_file():
+        return None
+    return "dicom" if is_dicom(path) or has_dicom_content(path) else None
 
 
 def _no_image(path: Path) -> str:

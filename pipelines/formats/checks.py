@@ -14,7 +14,7 @@ import numpy as np
 
 from .stack import FormatError, ImageStack
 
-__all__ = ["check_file", "check_output", "check_values", "reading", "writing"]
+__all__ = ["check_file", "check_inside", "check_output", "check_values", "last_line", "reading", "writing"]
 
 # Their messages quote names of Python, not values of files.
 NAMES_ARE_OURS = (AttributeError, ImportError, OSError)
@@ -46,6 +46,23 @@ def check_file(path: Path) -> None:
         raise FormatError(path, "the file is empty (0 bytes).")
 
 
+def check_inside(path: Path, data: Path) -> None:
+    """Refuse a data file outside the folder of the header that names it: its content must not reach the output.
+
+    Args:
+        path: the header.
+        data: the file that it names. Links are followed.
+
+    Raises:
+        FormatError: when it lies elsewhere.
+    """
+    folders = {path.parent.resolve(), path.resolve().parent}
+    if not any(data.resolve().is_relative_to(folder) for folder in folders):
+        raise FormatError(
+            path, "names a data file outside its own folder, which is not followed; put both files into one folder."
+        )
+
+
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn any error that a library raises on a bad file into one line that names the file.
@@ -65,7 +82,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except MemoryError as error:
         raise FormatError(path, "does not fit the memory of this computer.") from error
     except Exception as error:  # decoders raise all kinds on damaged files
-        raise FormatError(path, f"cannot be read as {kind}: {_last_line(error)}") from error
+        raise FormatError(path, f"cannot be read as {kind}: {last_line(error)}") from error
 
 
 @contextmanager
@@ -88,12 +105,14 @@ def writing(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise
-        cause = error.strerror if isinstance(error, OSError) and error.strerror else _last_line(error)
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else last_line(error)
         raise FormatError(path, f"cannot be written: {cause}") from error
 
 
 def check_values(path: Path, slices: np.ndarray) -> None:
-    """Refuse an image without pixels, with complex or other unsupported values, or with NaN or infinite ones.
+    """Refuse an image without pixels, with complex or other unsupported values, or with infinite ones.
+
+    NaN pass; see :func:`~noisewise.pipelines.formats.nan.keep_nan`.
 
     Args:
         path: the file, for the message.
@@ -108,9 +127,9 @@ def check_values(path: Path, slices: np.ndarray) -> None:
         raise FormatError(path, f"holds {slices.dtype} values; integers and real numbers up to 64 bits are supported.")
     if slices.dtype.kind == "f":
         # One slice at a time: a mask of a whole volume would cost a quarter of its memory.
-        bad = sum(int(np.count_nonzero(~np.isfinite(each))) for each in slices)
+        bad = sum(int(np.count_nonzero(np.isinf(each))) for each in slices)
         if bad:
-            raise FormatError(path, f"{bad} of {slices.size} values are NaN or infinite.")
+            raise FormatError(path, f"{bad} of {slices.size} values are infinite.")
 
 
 def check_output(stack: ImageStack, slices: np.ndarray, paths: Sequence[Path]) -> Path:
@@ -137,10 +156,17 @@ def check_output(stack: ImageStack, slices: np.ndarray, paths: Sequence[Path]) -
     return Path(paths[0])
 
 
-def _last_line(error: Exception) -> str:
-    """The cause: libraries that wrap an error put the original one last.
+def last_line(error: Exception) -> str:
+    """The cause of an error in one line: libraries that wrap an error put the original one last.
 
-    What they quote may be the value of a header, and so a patient's data; names of attributes and modules are not.
+    Text that they quote may be the value of a header, and so a patient's data, and is left out; names of attributes and
+    modules are not.
+
+    Args:
+        error: of any library.
+
+    Returns:
+        At most 300 characters.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[-1] if lines else type(error).__name__

@@ -13,7 +13,6 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +20,14 @@ import SimpleITK
 
 from ...atomic import atomic_path
 from .checks import check_file, check_output, check_values, reading, writing
+from .itk_header import Layout, data_output, metaimage_layout, nrrd_layout
+from .memory import check_compressed, check_memory
 from .stack import FormatError, ImageStack, VolumeCut
 from .values import DEFLATE_LEVEL, inflate_values, planes, read_values
 from .volume import LPS_TO_RAS, choose_slice_axis, slice_spacing, slices_of, volume_of
 
 __all__ = ["read_metaimage", "read_nrrd"]
 
-LARGEST_HEADER = 2**20
 DATA_FILE = re.compile(rb"(?im)^((?:ElementDataFile[ \t]*=|data ?file:)[ \t]*)[^\r\n]*")
 DTYPES = {
     SimpleITK.sitkUInt8: np.uint8,
@@ -42,26 +42,19 @@ DTYPES = {
     SimpleITK.sitkFloat64: np.float64,
     SimpleITK.sitkVectorUInt8: np.uint8,
 }
+VECTORS = {
+    SimpleITK.sitkVectorUInt8: np.uint8,
+    SimpleITK.sitkVectorInt8: np.int8,
+    SimpleITK.sitkVectorUInt16: np.uint16,
+    SimpleITK.sitkVectorInt16: np.int16,
+    SimpleITK.sitkVectorUInt32: np.uint32,
+    SimpleITK.sitkVectorInt32: np.int32,
+    SimpleITK.sitkVectorUInt64: np.uint64,
+    SimpleITK.sitkVectorInt64: np.int64,
+    SimpleITK.sitkVectorFloat32: np.float32,
+    SimpleITK.sitkVectorFloat64: np.float64,
+}
 WINDOW_BITS = {"zlib": 15, "gzip": 31}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file stores the voxels.
-
-    Attributes:
-        header: the text, up to and with the line end before the voxels of a file that holds both.
-        data: the file of the voxels.
-        encoding: ``"raw"``, ``"zlib"`` (MetaImage) or ``"gzip"`` (NRRD).
-        big_endian: byte order.
-        interleaved: whether colors, if any, vary fastest.
-    """
-
-    header: bytes
-    data: Path
-    encoding: str
-    big_endian: bool
-    interleaved: bool = True
 
 
 def read_metaimage(path: Path, slice_axis: int | None = None) -> ImageStack:
@@ -75,10 +68,10 @@ def read_metaimage(path: Path, slice_axis: int | None = None) -> ImageStack:
         The stored values, ``(N, H, W)``, or ``(N, H, W, 3)`` for three 8-bit channels.
 
     Raises:
-        FormatError: when the file cannot be read, has other channels or dimensions, keeps its voxels as text or in
-            more than one file, or its values are NaN or infinite.
+        FormatError: when the file cannot be read, has other channels or dimensions, keeps its voxels as text, in
+            more than one file or outside its folder, does not fit the memory, or its values are infinite.
     """
-    return _read(Path(path), "MetaImage", "MetaImageIO", _metaimage_layout, slice_axis)
+    return _read(Path(path), "MetaImage", "MetaImageIO", metaimage_layout, slice_axis)
 
 
 def read_nrrd(path: Path, slice_axis: int | None = None) -> ImageStack:
@@ -86,7 +79,7 @@ def read_nrrd(path: Path, slice_axis: int | None = None) -> ImageStack:
 
     Arguments, result and errors are those of :func:`read_metaimage`.
     """
-    return _read(Path(path), "NRRD", "NrrdImageIO", _nrrd_layout, slice_axis)
+    return _read(Path(path), "NRRD", "NrrdImageIO", nrrd_layout, slice_axis)
 
 
 def _read(
@@ -103,6 +96,10 @@ def _read(
             raise FormatError(path, f"its {kind} header is damaged.") from error
         components, size = reader.GetNumberOfComponents(), tuple(reader.GetSize())
         dtype = DTYPES.get(reader.GetPixelID())
+        # SimpleITK takes the images of a list for the components of one image.
+        listed = layout.is_list and components > 1 and len(size) in (2, 3)
+        if listed:
+            dtype, size, components = VECTORS.get(reader.GetPixelID()), (*size, 1)[:3] + (components,), 1
         color = components == 3 and dtype == np.uint8
         if dtype is None or (components != 1 and not color):
             pixel = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
@@ -116,12 +113,18 @@ def _read(
         spacing = (*reader.GetSpacing()[:3], 1.0)[:3]
         axis = choose_slice_axis(path, (*size, 1)[:3], spacing, slice_axis)
         cut = VolumeCut(size, axis)
-        slices = slices_of(values.reshape(cut.array_shape(color)), axis, color)
+        shape = cut.array_shape(color)
+        if listed:
+            slices = slices_of(np.moveaxis(values.reshape(*shape[1:], shape[0]), -1, 0), axis)
+        else:
+            slices = slices_of(values.reshape(shape), axis, color)
     check_values(path, slices)
 
     def write(stack: ImageStack, slices: np.ndarray, paths: list[Path]) -> None:
         output = check_output(stack, slices, paths)
-        volumes = volume_of(slices, cut.array_shape(color), axis)
+        volumes = volume_of(slices, shape, axis)
+        if listed:
+            volumes = np.moveaxis(volumes, 0, -1)
         with writing(output):
             _write(output, path, layout, _encoded(volumes, stored, layout.encoding), rest)
 
@@ -129,7 +132,7 @@ def _read(
         slices,
         [path],
         write,
-        spacing=slice_spacing(spacing, axis) if len(size) > 2 else None,
+        spacing=slice_spacing(spacing, axis) if reader.GetDimension() > 2 else None,
         affine=_affine(reader),
         cut=cut,
     )
@@ -146,59 +149,6 @@ def _affine(reader: SimpleITK.ImageFileReader) -> np.ndarray:
     return LPS_TO_RAS @ affine
 
 
-def _metaimage_layout(path: Path) -> Layout:
-    text = _head(path)
-    last = re.search(rb"(?im)^ElementDataFile[ \t]*=.*\n?", text)
-    if last is None:
-        raise FormatError(path, "is not a MetaImage: its header names no ElementDataFile.")
-    header = text[: last.end()]
-    fields = _fields(header, "=")
-    if fields.get("binarydata", "true").lower() != "true":
-        raise FormatError(path, "keeps its voxels as text; save it in binary first.")
-    if fields.get("headersize", "0") != "0":
-        raise FormatError(path, "its data file begins with another header (HeaderSize), which is not supported.")
-    name = fields["elementdatafile"]
-    if name.upper().startswith("LIST") or "%" in name:
-        raise FormatError(path, "keeps its voxels in several files; save it as one .mha first.")
-    orders = [fields.get(key, "false").lower() for key in ("binarydatabyteordermsb", "elementbyteordermsb")]
-    return Layout(
-        header,
-        path if name.upper() == "LOCAL" else path.parent / name,
-        "zlib" if fields.get("compresseddata", "false").lower() == "true" else "raw",
-        "true" in orders,
-    )
-
-
-def _nrrd_layout(path: Path) -> Layout:
-    text = _head(path)
-    if not text.startswith(b"NRRD"):
-        raise FormatError(path, "is not an NRRD file, whatever its name says.")
-    blank = re.search(rb"\r?\n\r?\n", text)
-    header = text[: blank.end()] if blank else text
-    fields = _fields(header, ":")
-    name = fields.get("data file", fields.get("datafile"))
-    encoding = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}.get(fields.get("encoding", "").lower())
-    if encoding is None:
-        raise FormatError(path, f"the encoding {fields.get('encoding')!r} is not supported; save it raw or gzip first.")
-    if any(fields.get(key, "0") != "0" for key in ("line skip", "lineskip", "byte skip", "byteskip")):
-        raise FormatError(path, "its data file begins with another header (line or byte skip), which is not supported.")
-    if name is not None and (name.upper().startswith("LIST") or "%" in name):
-        raise FormatError(path, "keeps its voxels in several files; save it as one .nrrd first.")
-    data = path if name is None else path.parent / name
-    interleaved = fields.get("kinds", "").split()[:1] not in (["domain"], ["space"])
-    return Layout(header, data, encoding, fields.get("endian", "little").lower() == "big", interleaved)
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LARGEST_HEADER)
-
-
-def _fields(header: bytes, separator: str) -> dict[str, str]:
-    lines = (line.partition(separator) for line in header.decode("latin-1").splitlines() if not line.startswith("#"))
-    return {key.strip().lower(): value.strip() for key, _, value in lines}
-
-
 def _read_voxels(path: Path, layout: Layout, count: int, dtype: np.dtype) -> tuple[np.ndarray, bytes]:
     """The voxels in native byte order, and the bytes after them in a plain file."""
     check_file(layout.data)
@@ -211,7 +161,10 @@ def _read_voxels(path: Path, layout: Layout, count: int, dtype: np.dtype) -> tup
             # A longer data file has a header of its own.
             if size < length or (size > length and not attached):
                 raise FormatError(path, f"has {size} bytes of voxels where its header asks for {length}.")
+            check_memory(path, length)
             return read_values(file, count, dtype), file.read()
+        check_compressed(path, length, layout.data.stat().st_size)
+        check_memory(path, length)
         return inflate_values(file, count, dtype), b""
 
 
@@ -237,26 +190,19 @@ def _write(output: Path, path: Path, layout: Layout, voxels: Iterator[bytes | me
             file.writelines(voxels)
             file.write(rest)
         return
-    data = _data_path(output, path, layout)
+    data = data_output(output, path, layout.data)
     new = not data.exists()
     if not new and not output.exists():
         raise FormatError(output, f"{data.name} exists already and belongs to something else.")
     header = DATA_FILE.sub(lambda match: match[1] + os.fsencode(data.name), header)
     try:
-        # Voxels first: a header must never be there without them.
-        with atomic_path(data) as temporary, temporary.open("wb") as file:
-            file.writelines(voxels)
+        # The voxels take their name first: a header must never be there without them. A kill between the two leaves
+        # the header under its temporary name, by which the next run knows that the voxels are its own.
         with atomic_path(output) as temporary:
             temporary.write_bytes(header)
+            with atomic_path(data) as voxels_temporary, voxels_temporary.open("wb") as file:
+                file.writelines(voxels)
     except BaseException:
         if new:
             data.unlink(missing_ok=True)
         raise
-
-
-def _data_path(output: Path, path: Path, layout: Layout) -> Path:
-    """A file beside the output, with the ending of the input's data file, such as ``.raw`` or ``.raw.gz``."""
-    name = layout.data.name
-    return output.with_name(
-        output.stem + (name[len(path.stem) :] if name.startswith(path.stem) else layout.data.suffix)
-    )

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,12 +19,16 @@ from PIL.PngImagePlugin import PngImageFile
 
 from ...atomic import atomic_path
 from .checks import check_output, check_values, reading, writing
+from .memory import check_memory
 from .stack import FormatError, ImageStack
 
 __all__ = ["read_bmp", "read_jpeg", "read_png"]
 
 # Deflate shrinks no more than 1032:1, of at most 8 pixels a byte; JPEG spends a bit on each 8 x 8 block at the least.
 PIXELS_PER_BYTE = 8 * 1032
+
+# Pillow's image, its bytes and the array while it is read; the image, the result and both encoded while it is written.
+WORKING_COPIES = 4
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER_END = len(PNG_SIGNATURE) + 25  # of the chunk IHDR
@@ -84,8 +87,8 @@ def read_png(path: Path) -> ImageStack:
         before = b"".join(chunk for name, chunk in chunks[:first] if name not in dropped)
         after = b"".join(chunk for name, chunk in chunks[first:] if name not in dropped)
 
-    def encode(pixels: np.ndarray, folder: Path) -> list[Buffer]:
-        new = memoryview(_png_bytes(pixels, folder))
+    def encode(pixels: np.ndarray, temporary: Path) -> list[Buffer]:
+        new = memoryview(_png_bytes(pixels, temporary))
         return [new[:PNG_HEADER_END], before, new[PNG_HEADER_END:-PNG_END_LENGTH], after, new[-PNG_END_LENGTH:]]
 
     return _stack(path, pixels, encode)
@@ -127,7 +130,7 @@ def read_jpeg(path: Path) -> ImageStack:
         own = b"".join(part for marker, part in _jpeg_segments(path.read_bytes()) if _is_application(marker))
         pixels = np.asarray(image)
 
-    def encode(pixels: np.ndarray, folder: Path) -> list[Buffer]:
+    def encode(pixels: np.ndarray, temporary: Path) -> list[Buffer]:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", **options)
         rest = [part for marker, part in _jpeg_segments(buffer.getvalue()) if not _is_application(marker)]
@@ -157,7 +160,7 @@ def read_bmp(path: Path) -> ImageStack:
         pixels = np.asarray(image if image.mode != "P" else image.convert("RGB"))
         options = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
 
-    def encode(pixels: np.ndarray, folder: Path) -> list[Buffer]:
+    def encode(pixels: np.ndarray, temporary: Path) -> list[Buffer]:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "BMP", **options)
         return [buffer.getbuffer()]
@@ -175,11 +178,17 @@ def _opened(plugin: type[ImageFile], path: Path) -> ImageFile:
     if width * height > PIXELS_PER_BYTE * path.stat().st_size:
         image.close()
         raise FormatError(path, f"is damaged: a file this short cannot hold {width} x {height} pixels.")
+    try:
+        deep = 2 if image.mode.startswith("I;16") else 1
+        check_memory(path, width * height * len(image.getbands()) * deep, WORKING_COPIES)
+    except FormatError:
+        image.close()
+        raise
     return image
 
 
 def _stack(path: Path, pixels: np.ndarray, encode: Callable[[np.ndarray, Path], list[Buffer]]) -> ImageStack:
-    """Of an image with or without transparency; ``encode`` makes a file's content of pixels, given a folder."""
+    """Of an image with or without transparency; ``encode`` makes a file's content, given its temporary path."""
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     alpha = pixels[..., -1:] if channels in (2, 4) else None
     image = pixels[..., 0] if channels == 2 else pixels[..., :3] if channels == 4 else pixels
@@ -190,7 +199,7 @@ def _stack(path: Path, pixels: np.ndarray, encode: Callable[[np.ndarray, Path], 
         if alpha is not None:
             new = np.concatenate([new.reshape(*new.shape[:2], -1), alpha], axis=-1)
         with writing(output), atomic_path(output) as temporary, temporary.open("wb") as file:
-            file.writelines(encode(np.ascontiguousarray(new), output.parent))
+            file.writelines(encode(np.ascontiguousarray(new), temporary))
 
     return ImageStack(image[None], [path], write)
 
@@ -208,15 +217,18 @@ def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         yield name, b"" if name == b"IDAT" else head + body
 
 
-def _png_bytes(pixels: np.ndarray, folder: Path) -> Buffer:
+def _png_bytes(pixels: np.ndarray, temporary: Path) -> Buffer:
     if pixels.dtype != np.uint16 or pixels.ndim == 2:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
         return buffer.getbuffer()
-    with tempfile.TemporaryDirectory(prefix=".noisewise.", dir=folder) as temporary:
-        file = Path(temporary, "deep.png")
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=True), str(file))
-        return file.read_bytes()
+    # SimpleITK writes files only. By its name, a killed run's is known and removed.
+    deep = temporary.with_name(f"{temporary.name}.deep.png")
+    try:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels, isVector=True), str(deep))
+        return deep.read_bytes()
+    finally:
+        deep.unlink(missing_ok=True)
 
 
 def _deep_color(path: Path) -> np.ndarray:

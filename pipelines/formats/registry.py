@@ -19,13 +19,15 @@ from ...transforms.file_types import (
     unsupported_format,
 )
 from .checks import check_file
+from .data_file import PAIR_SUFFIXES
+from .nan import keep_nan
 from .stack import FormatError, ImageStack
 
 __all__ = ["SUFFIXES", "VOLUME_SUFFIXES", "read_stack", "suffix_of"]
 
 # Modules and functions by name: each format's library takes long to import, and few runs need more than one.
 _VOLUME_READERS = {
-    **dict.fromkeys(NIFTI_SUFFIXES, (".nifti", "read_nifti")),
+    **dict.fromkeys((*NIFTI_SUFFIXES, *PAIR_SUFFIXES), (".nifti", "read_nifti")),
     **dict.fromkeys(METAIMAGE_SUFFIXES, (".itk_image", "read_metaimage")),
     **dict.fromkeys(NRRD_SUFFIXES, (".itk_image", "read_nrrd")),
 }
@@ -36,7 +38,7 @@ _READERS = {
     **dict.fromkeys(TIFF_SUFFIXES, (".tiff", "read_tiff")),
     **_VOLUME_READERS,
 }
-_PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")
+_PAIR_DATA = (".img", ".img.gz")
 
 SUFFIXES = tuple(_READERS)
 VOLUME_SUFFIXES = tuple(_VOLUME_READERS)
@@ -73,14 +75,14 @@ def read_stack(path: Path, slice_axis: int | None = None) -> ImageStack:
     check_file(path)
     suffix = suffix_of(path)
     if suffix is None:
-        if path.name.lower().endswith(_PAIRS):
-            raise FormatError(path, "is one of a pair of .hdr and .img files; save it as one .nii file first.")
+        if path.name.lower().endswith(_PAIR_DATA):
+            raise FormatError(path, "is the second of a pair of .hdr and .img files; give the .hdr file.")
         unsupported = unsupported_format(path)
         cause = "its name does not end in" if unsupported is None else f"{unsupported} is not a supported format; use"
         raise FormatError(path, f"{cause} any of {', '.join(SUFFIXES)}.")
     if suffix not in _VOLUME_READERS:
-        return _reader(suffix)(path)
-    return _reader(suffix)(path, slice_axis)
+        return keep_nan(_reader(suffix)(path))
+    return keep_nan(_reader(suffix)(path, slice_axis))
 
 
 def _reader(suffix: str) -> Callable[..., ImageStack]:

@@ -18,6 +18,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TIFF, TiffFile, TiffFi
 
 from ...atomic import atomic_path
 from .checks import check_output, check_values, reading, writing
+from .memory import check_memory
 from .stack import FormatError, ImageStack
 from .values import read_values
 
@@ -25,6 +26,9 @@ __all__ = ["read_tiff"]
 
 SUB_IFDS, STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS = 330, 273, 279, 324, 325
 LONG, LONG8 = 4, 16
+# A page is decoded to an array of its own.
+WORKING_COPIES = 3
+BIG_TIFF = 43
 REDUCED_OR_MASK = 0b101
 ALPHA = (1, 2)
 LOSSLESS = (
@@ -60,6 +64,10 @@ def read_tiff(path: Path) -> ImageStack:
         pages = list(tiff.pages)
         _check_pages(path, tiff, pages)
         volume = _single_volume(path, tiff, pages)
+        if volume is not None and volume[0] + volume[1] * pages[0].nbytes > path.stat().st_size:
+            raise FormatError(path, "the file is truncated.")
+        slice_count = len(pages) if volume is None else volume[1]
+        check_memory(path, slice_count * pages[0].size * pages[0].dtype.itemsize, WORKING_COPIES)
         if volume is not None:
             slices = _read_volume(path, tiff, *volume)
         else:
@@ -92,10 +100,36 @@ def read_tiff(path: Path) -> ImageStack:
 
 
 def _opened(path: Path) -> TiffFile:
+    _check_directories(path)
     try:
         return TiffFile(path)
     except TiffFileError as error:
         raise FormatError(path, "is not a TIFF file, whatever its name says, or it is damaged.") from error
+
+
+def _check_directories(path: Path) -> None:
+    """Refuse a file whose directories refer back to earlier ones: it would have pages without end."""
+    with path.open("rb") as file:
+        order = {b"II": "little", b"MM": "big"}.get(file.read(2))
+        if order is None:
+            return
+
+        def number(size: int) -> int:
+            return int.from_bytes(file.read(size), order)
+
+        big = number(2) == BIG_TIFF
+        if big:
+            file.read(4)
+        count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
+        seen: set[int] = set()
+        size = path.stat().st_size
+        while 0 < (offset := number(offset_size)) < size:
+            if offset in seen:
+                raise FormatError(path, "is damaged: its directories of pages refer to each other in a circle.")
+            seen.add(offset)
+            file.seek(offset)
+            # Past the end of the file nothing is read, and the offset is 0.
+            file.seek(min(size, offset + count_size + number(count_size) * entry_size))
 
 
 def _check_pages(path: Path, tiff: TiffFile, pages: Sequence[TiffPage]) -> None:

@@ -9,7 +9,13 @@ from datetime import datetime, timedelta, timezone
 
 from pydicom import Dataset, FileDataset
 from pydicom.sr.codedict import Code, codes
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+from pydicom.uid import (
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from .... import __version__
 from ..stack import Derivation
@@ -27,6 +33,7 @@ LOSSY_METHODS = {
     JPEGLSNearLossless: "ISO_14495_1",
 }
 
+FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SUFFIX = "denoised"
 LONGEST_DESCRIPTION = 64
 LONGEST_TEXT = 1024
@@ -43,14 +50,37 @@ FRAME_TYPES = (
     "USImageDescriptionSequence",
     "OphthalmicFrameTypeSequence",
 )
+ENHANCED_MR = (EnhancedMRImageStorage, EnhancedMRColorImageStorage)
+# PS3.3 C.8.13.4 (MR Pulse Sequence) and C.8.13.6.4 (Bulk Motion Synchronization): not in DERIVED images.
+OF_ORIGINAL_MR = (
+    "BulkMotionCompensationTechnique",
+    "PulseSequenceName",
+    "MRAcquisitionType",
+    "EchoPulseSequence",
+    "MultipleSpinEcho",
+    "MultiPlanarExcitation",
+    "PhaseContrast",
+    "TimeOfFlightContrast",
+    "SteadyStatePulseSequence",
+    "EchoPlanarPulseSequence",
+    "SaturationRecovery",
+    "SpectrallySelectedSuppression",
+    "OversamplingPhase",
+    "GeometryOfKSpaceTraversal",
+    "RectilinearPhaseEncodeReordering",
+    "SegmentedKSpaceTraversal",
+    "CoverageOfKSpace",
+    "NumberOfKSpaceTrajectories",
+)
 
 
 def describe_derivation(dataset: FileDataset, derivation: Derivation | None) -> None:
     """Record in a data set that it was derived by denoising.
 
     ImageType (and the FrameType of enhanced images) becomes DERIVED. The derivation, its source and the equipment are
-    added to those on record. The series' description gets the word "denoised", and 1000 is added to its number. The
-    date and time of the instance are the current ones.
+    added to those on record: for enhanced images in the functional groups, with the source as evidence. Enhanced MR
+    images lose the elements that the standard allows in ORIGINAL ones only. The series' description gets the word
+    "denoised", and 1000 is added to its number. The date and time of the instance are the current ones.
 
     Args:
         dataset: of the source, with its own UIDs; it is changed.
@@ -58,7 +88,12 @@ def describe_derivation(dataset: FileDataset, derivation: Derivation | None) -> 
     """
     text = _description(derivation)
     _derive_type(dataset, "ImageType")
-    _add_derivation(dataset, dataset, text)
+    if not _is_enhanced(dataset):
+        _add_derivation(dataset, dataset, text)
+    elif dataset.SOPClassUID in ENHANCED_MR:
+        for name in OF_ORIGINAL_MR:
+            if name in dataset:
+                del dataset[name]
     for item in _functional_groups(dataset):
         for name in FRAME_TYPES:
             for each in item.get(name) or ():
@@ -68,6 +103,7 @@ def describe_derivation(dataset: FileDataset, derivation: Derivation | None) -> 
         derivation = Dataset()
         _add_derivation(derivation, dataset, text)
         _append(item, "DerivationImageSequence", derivation)
+        _add_evidence(dataset)
     _name_series(dataset)
     now = datetime.now(_time_zone(dataset))
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
@@ -114,9 +150,30 @@ def _add_derivation(item: Dataset, source: Dataset, text: str) -> None:
     _append(item, "SourceImageSequence", reference)
 
 
+def _is_enhanced(dataset: Dataset) -> bool:
+    """Whether the derivation is described in functional groups, and nowhere else."""
+    return any(name in dataset for name in FUNCTIONAL_GROUPS) or dataset.SOPClassUID.name.startswith("Enhanced")
+
+
+def _add_evidence(dataset: Dataset) -> None:
+    """List the source under its study and series (PS3.3 C.17.2.1), as the functional groups that refer to it ask."""
+    if "StudyInstanceUID" not in dataset or "SeriesInstanceUID" not in dataset:
+        return
+    instance, series, study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = dataset.SeriesInstanceUID, [instance]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = dataset.StudyInstanceUID, [series]
+    for known in dataset.get("SourceImageEvidenceSequence") or ():
+        if known.get("StudyInstanceUID") == dataset.StudyInstanceUID:
+            if series not in (known.get("ReferencedSeriesSequence") or ()):
+                _append(known, "ReferencedSeriesSequence", series)
+            return
+    _append(dataset, "SourceImageEvidenceSequence", study)
+
+
 def _functional_groups(dataset: Dataset) -> Iterator[Dataset]:
-    yield from dataset.get("SharedFunctionalGroupsSequence") or ()
-    yield from dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    for name in FUNCTIONAL_GROUPS:
+        yield from dataset.get(name) or ()
 
 
 def _derivation_groups(dataset: Dataset) -> list[Dataset]:

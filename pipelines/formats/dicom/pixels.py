@@ -4,19 +4,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, FileDataset
+from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
 from ..stack import FormatError
+from .codestream import codestream_cause
+from .decoder_process import decoded_frames
+from .size import frame_count, native_size
 
 __all__ = [
     "check_image",
     "decode_pixels",
-    "frame_count",
     "no_image_cause",
     "pixel_bytes",
     "pixel_dtype",
@@ -73,11 +78,6 @@ def _damage_cause(header: Dataset) -> str | None:
     return None
 
 
-def frame_count(header: Dataset) -> int:
-    """The number of frames, 1 for files that do not say."""
-    return int(header.get("NumberOfFrames") or 1)
-
-
 def pixel_dtype(header: Dataset) -> np.dtype:
     """The stored values' dtype in native byte order."""
     return np.dtype(f"{'i' if header.PixelRepresentation else 'u'}{header.BitsAllocated // 8}")
@@ -110,17 +110,14 @@ def decode_pixels(path: Path, dataset: FileDataset) -> np.ndarray:
             raise FormatError(path, "its pixel data are encrypted.")
         raise FormatError(path, "holds no pixel data, or is truncated.")
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        _check_length(path, dataset)
     count, colors = frame_count(dataset), int(dataset.SamplesPerPixel)
+    if syntax.is_encapsulated:
+        _check_frames(path, dataset)
+    else:
+        _check_length(path, dataset)
     shape = (int(dataset.Rows), int(dataset.Columns), *((3,) if colors == 3 else ()))
-    decoder = get_decoder(syntax)
-    choose = syntax in JPEG2000TransferSyntaxes and JPEG_2000_DECODER in decoder.available_plugins
-    plugin = JPEG_2000_DECODER if choose else ""
-    # Bits above the stored ones may be an overlay that must not be lost; no compressed file keeps any there.
-    options = {"as_rgb": True, "correct_unused_bits": syntax.is_encapsulated, "decoding_plugin": plugin}
     pixels, done = None, 0
-    for frame, _ in decoder.iter_array(dataset, **options):
+    for frame in _frames(path, dataset, shape):
         if frame.shape != shape or done == count:
             raise FormatError(path, f"its pixel data are not the {count} frames of {shape} that its header states.")
         if pixels is None:
@@ -131,6 +128,34 @@ def decode_pixels(path: Path, dataset: FileDataset) -> np.ndarray:
     if done != count:
         raise FormatError(path, f"its pixel data hold {done} of {count} frames.")
     return pixels
+
+
+def _frames(path: Path, dataset: FileDataset, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        # Bits above the stored ones may be an overlay that must not be lost; no compressed file keeps any there.
+        for frame, _ in decoder.iter_array(dataset, as_rgb=True, correct_unused_bits=False):
+            yield frame
+        return
+    choose = decoder.UID in JPEG2000TransferSyntaxes and JPEG_2000_DECODER in decoder.available_plugins
+    yield from decoded_frames(path, shape, JPEG_2000_DECODER if choose else "")
+
+
+def _check_frames(path: Path, dataset: FileDataset) -> None:
+    """Compare the headers of compressed frames with the data set's."""
+    count, pixels = frame_count(dataset), dataset.PixelData
+    buffer = BytesIO(pixels)
+    parse_basic_offsets(buffer)
+    fragments, _ = parse_fragments(buffer)
+    if fragments < count:
+        raise FormatError(path, f"its pixel data hold {fragments} of {count} frames.")
+    offsets = None
+    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+        offsets = dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths
+    for frame in generate_frames(pixels, number_of_frames=count, extended_offsets=offsets):
+        cause = codestream_cause(dataset.file_meta.TransferSyntaxUID, frame, dataset)
+        if cause is not None:
+            raise FormatError(path, cause)
 
 
 def pixel_bytes(pixels: np.ndarray, planar: bool, big_endian: bool) -> bytes:
@@ -202,11 +227,8 @@ def _meaning_cause(header: Dataset) -> str | None:
 
 
 def _check_length(path: Path, dataset: Dataset) -> None:
-    samples = dataset.SamplesPerPixel
-    if dataset.PhotometricInterpretation == "YBR_FULL_422":
-        samples = 2
-    stated = dataset.Rows * dataset.Columns * samples * (dataset.BitsAllocated // 8) * frame_count(dataset)
-    actual = len(dataset.PixelData)
-    if actual != stated + stated % 2:
+    stated, actual = native_size(dataset), len(dataset.PixelData)
+    # Some writers leave out the byte that makes an odd length even.
+    if actual not in (stated, stated + stated % 2):
         fault = "is truncated" if actual < stated else "has pixel data of the wrong length"
         raise FormatError(path, f"{fault}: {actual} bytes of pixels where its header asks for {stated}.")

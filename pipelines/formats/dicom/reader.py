@@ -12,13 +12,15 @@ import numpy as np
 from pydicom import FileDataset
 
 from ..checks import check_values, reading
+from ..memory import check_memory
 from ..stack import DicomLayout, FormatError, ImageStack
 from .file import read_dataset
 from .geometry import affine_of, frame_planes, order_planes, plane_spacing
-from .pixels import check_image, decode_pixels, frame_count, stored_range_of
+from .pixels import check_image, decode_pixels, stored_range_of
 from .series import DicomGroups, group_dicom
+from .size import check_size, frame_count, stated_size
 from .values import modality_of, padding_mask, rescale_of, split_unused_bits, unit_of
-from .writer import write_dicom
+from .writer import check_writable, write_dicom
 
 __all__ = ["DicomGroups", "group_dicom", "read_dicom"]
 
@@ -54,6 +56,7 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
     paths = [Path(path) for path in paths]
     headers = [_checked_header(path) for path in paths]
     _check_alike(paths, headers)
+    check_memory(paths[0] if len(paths) == 1 else paths[0].parent, sum(map(stated_size, headers)))
     counts = [frame_count(header) for header in headers]
     with reading(paths[0], "DICOM"):
         planes = [frame_planes(header, count) for header, count in zip(headers, counts)]
@@ -67,7 +70,10 @@ def read_dicom(paths: Sequence[Path], allow_gaps: bool = False) -> ImageStack:
         with reading(path, "DICOM"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scale += [rescale_of(path, header, frame) for frame in range(count)]
-            pixels = decode_pixels(path, read_dataset(path))
+            dataset = read_dataset(path)
+            pixels = decode_pixels(path, dataset)
+            check_writable(path, dataset)
+            del dataset
             padding = padding_mask(header, pixels)
             pixels, above = split_unused_bits(header, pixels, padding)
         if slices is None:
@@ -107,6 +113,7 @@ def _checked_header(path: Path) -> FileDataset:
     with reading(path, "DICOM"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_image(path, header)
+        check_size(path, header)
     return header
 
 

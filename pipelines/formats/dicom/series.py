@@ -14,7 +14,8 @@ from ....data_manifest.discover import series_key
 from ..stack import FormatError
 from .file import read_dataset
 from .geometry import Plane, plane_of
-from .pixels import frame_count, no_image_cause
+from .pixels import no_image_cause
+from .size import frame_count
 
 __all__ = ["DicomGroups", "group_dicom"]
 
@@ -37,6 +38,7 @@ VOLUME_TAGS = (
 )
 TAGS = (
     "SOPClassUID",
+    "SOPInstanceUID",
     "Modality",
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -61,10 +63,12 @@ class DicomGroups:
         groups: files that are denoised together, sorted by name, each for
             :func:`~noisewise.pipelines.formats.dicom.read_dicom`.
         no_images: DICOM files that are not images, such as reports, and why.
+        copies: files that hold the same instance and the same pixels as another one of their series, and which.
     """
 
     groups: list[list[Path]] = field(default_factory=list)
     no_images: dict[Path, str] = field(default_factory=dict)
+    copies: dict[Path, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[list[Path]]:
         return iter(self.groups)
@@ -85,6 +89,7 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
       one attribute tells the volumes apart.
 
     Files that cannot be read, or do not say what they are, are groups of their own, so that the reader reports them.
+    Of files that hold the same instance with the same pixels, the first one is taken.
 
     Args:
         paths: files with DICOM's preamble or name.
@@ -104,9 +109,32 @@ def group_dicom(paths: Iterable[Path]) -> DicomGroups:
             found.no_images[path] = cause
         else:
             series.setdefault(key, {})[path] = header
+    for headers in series.values():
+        _drop_copies(headers, found.copies)
     groups = (group for headers in series.values() for group in _volumes(headers))
     found.groups = sorted(groups, key=lambda group: group[0])
     return found
+
+
+def _drop_copies(headers: dict[Path, Dataset], copies: dict[Path, str]) -> None:
+    firsts: dict[str, list[Path]] = {}
+    for path, header in list(headers.items()):
+        instance = str(header.get("SOPInstanceUID") or "")
+        same = firsts.setdefault(instance, []) if instance else []
+        first = next((each for each in same if _have_equal_pixels(each, path)), None)
+        if first is None:
+            same.append(path)
+        else:
+            copies[path] = f"is the same instance with the same pixels as {first.name}, which is denoised."
+            del headers[path]
+
+
+def _have_equal_pixels(first: Path, second: Path) -> bool:
+    try:
+        one, other = (read_dataset(path) for path in (first, second))
+    except FormatError:
+        return False
+    return "PixelData" in one and one.get("PixelData") == other.get("PixelData")
 
 
 def _series_key(path: Path, header: Dataset) -> tuple:

@@ -7,21 +7,25 @@ from __future__ import annotations
 import warnings
 from contextlib import ExitStack
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from pydicom import FileDataset
+from pydicom import Dataset, FileDataset
+from pydicom.dataelem import RawDataElement
+from pydicom.sequence import Sequence
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 
 from ....atomic import atomic_path
 from ....data_manifest.digest import settings_digest
-from ..checks import writing
+from ..checks import last_line, writing
 from ..stack import FormatError, ImageStack
 from .derivation import describe_derivation, mark_lossy
 from .file import read_dataset
-from .pixels import pixel_bytes
+from .pixels import pixel_bytes, pixel_dtype
+from .size import LARGEST_VALUE
 
-__all__ = ["write_dicom"]
+__all__ = ["check_writable", "write_dicom"]
 
 # They depend on the pixels that are replaced: signatures and offsets would no longer be valid.
 OF_OLD_PIXELS = (
@@ -30,7 +34,7 @@ OF_OLD_PIXELS = (
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
 )
-LARGEST_VALUE = 2**32 - 2
+UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
 def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> None:
@@ -73,6 +77,31 @@ def write_dicom(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> N
         # Leaving the stack puts all of them in place.
 
 
+def check_writable(path: Path, dataset: FileDataset) -> None:
+    """Write the data set of a file without its pixels to nowhere, so that what cannot be written is known early.
+
+    Args:
+        path: the file, for the message.
+        dataset: all of it; it is changed, and of no use afterwards.
+
+    Raises:
+        FormatError: names the element that cannot be written.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            pixels = np.zeros((1, 1, 1, *((3,) if dataset.SamplesPerPixel == 3 else ())), pixel_dtype(dataset))
+            mark_lossy(dataset, pixels.nbytes)
+            describe_derivation(dataset, None)
+            _state_extremes(dataset, pixels, 0, 0)
+            _replace_pixels(dataset, pixels)
+            _rename(dataset, "")
+            _match_encoding(dataset)
+            dataset.save_as(BytesIO(), enforce_file_format=True)
+        except Exception as error:  # pydicom raises all kinds
+            raise FormatError(path, f"could not be written again: {last_line(error)}") from error
+
+
 def _check(stack: ImageStack, slices: np.ndarray, outputs: list[Path]) -> None:
     if slices.shape != stack.slices.shape or slices.dtype != stack.slices.dtype:
         raise ValueError(
@@ -100,6 +129,7 @@ def _replace_pixels(dataset: FileDataset, pixels: np.ndarray) -> None:
     # Colors that were compressed or YBR are decoded pixel by pixel.
     was_rgb = not syntax.is_encapsulated and dataset.PhotometricInterpretation == "RGB"
     planar = was_rgb and dataset.get("PlanarConfiguration") == 1
+    _drop_compressed_icons(dataset)
     if syntax.is_encapsulated:
         syntax = dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if pixels.ndim == 4:
@@ -112,6 +142,39 @@ def _replace_pixels(dataset: FileDataset, pixels: np.ndarray) -> None:
             del dataset[name]
     vr = "OW" if dataset.BitsAllocated > 8 or syntax.is_implicit_VR else "OB"
     dataset.add_new("PixelData", vr, value)
+
+
+def _drop_compressed_icons(dataset: Dataset) -> bool:
+    """Drop sequences that hold compressed pixels, such as icons: in a file without compression nobody can read them.
+
+    Args:
+        dataset: of a file, or of an item; it is changed.
+
+    Returns:
+        Whether anything was dropped.
+    """
+    dropped = False
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        # Elements that are no sequences are not decoded.
+        if element.VR != "SQ" and not isinstance(element.value, Sequence):
+            continue
+        items = list(dataset[tag].value)
+        if any(map(_has_compressed_pixels, items)):
+            del dataset[tag]
+            dropped = True
+        elif sum(map(_drop_compressed_icons, items)):  # all of them
+            dropped = True
+        elif isinstance(element, RawDataElement):
+            dataset[tag] = element  # its bytes are copied
+    return dropped
+
+
+def _has_compressed_pixels(item: Dataset) -> bool:
+    element = item.get_item("PixelData") if "PixelData" in item else None
+    if element is None:
+        return False
+    return getattr(element, "is_undefined_length", False) or getattr(element, "length", 0) == UNDEFINED_LENGTH
 
 
 def _match_encoding(dataset: FileDataset) -> None:

@@ -307,6 +307,21 @@ def test_the_good_files_of_a_series_are_denoised(tmp_path):
         )
 
 
+def test_an_odd_slice_is_named_and_the_others_are_denoised(tmp_path):
+    folder = series(tmp_path / "in", count=5)
+    odd, bad = folder / "4.dcm", folder / "1.dcm"
+    dataset = pydicom.dcmread(odd)
+    dataset.Rows, dataset.PixelData = 8, ramp(np.int16, 8, 12).tobytes()
+    dataset.save_as(odd)
+    record = through(folder, tmp_path / "out")
+    assert record.lost == [(str(odd), "has another Rows than the other files of its series.")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.dcm", "1.dcm", "2.dcm", "3.dcm"]
+    bad.write_bytes(bad.read_bytes()[:-100])
+    record = through(folder, tmp_path / "again")
+    assert sorted(path for path, _ in record.lost) == sorted(map(str, (odd, bad)))
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["0.dcm", "2.dcm", "3.dcm"]
+
+
 def test_each_file_of_a_series_without_a_good_file_is_named(tmp_path):
     folder = series(tmp_path / "in")
     for path in folder.iterdir():
@@ -364,9 +379,14 @@ def test_the_writer_gets_the_settings_of_the_denoising(tmp_path, monkeypatch):
     assert len(settings.weights) == 64
 
 
-def test_nan_is_refused(tmp_path):
+def test_nan_stays_nan_and_infinity_is_refused(tmp_path):
     voxels = ramp(np.float32, 8, 9, 5)
-    voxels[0, 0, 0] = np.nan
+    voxels[:3] = np.nan
     nibabel.Nifti1Image(voxels, AFFINE).to_filename(tmp_path / "a.nii")
-    with pytest.raises(FormatError, match=r"a\.nii: .*NaN"):
-        through(tmp_path / "a.nii", tmp_path / "b.nii")
+    through(tmp_path / "a.nii", tmp_path / "b.nii")
+    result = np.asarray(nibabel.load(tmp_path / "b.nii").dataobj)
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(voxels))
+    voxels[4, 4, 4] = np.inf
+    nibabel.Nifti1Image(voxels, AFFINE).to_filename(tmp_path / "c.nii")
+    with pytest.raises(FormatError, match=r"c\.nii: 1 of 360 values are infinite"):
+        through(tmp_path / "c.nii", tmp_path / "d.nii")

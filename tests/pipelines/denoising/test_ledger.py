@@ -10,7 +10,14 @@ import pytest
 
 from noisewise.data_manifest.digest import settings_digest
 from noisewise.pipelines.denoising import ledger as ledger_module
-from noisewise.pipelines.denoising.ledger import Ledger, LedgerError, input_states, remove_leftovers
+from noisewise.pipelines.denoising.ledger import (
+    Ledger,
+    LedgerError,
+    clear_torn_result,
+    input_states,
+    is_torn_result,
+    remove_leftovers,
+)
 from noisewise.pipelines.denoising.sources import Source
 
 SETTINGS = {"strength": 1.0, "weights": {"net": "abc"}}
@@ -187,3 +194,137 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path, source, monkeypatch):
 def test_equal_settings_have_one_digest():
     assert settings_digest({"a": 1, "b": None}) == settings_digest({"b": None, "a": 1})
     assert settings_digest({"a": 1}) != settings_digest({"a": 2})
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A header with a data file."""
+    (tmp_path / "in").mkdir()
+    for name in ("v.mhd", "v.raw"):
+        (tmp_path / "in" / name).write_bytes(b"input")
+    return Source(
+        (tmp_path / "in" / "v.mhd",),
+        (tmp_path / "out" / "v.mhd",),
+        ".mhd",
+        data=(tmp_path / "in" / "v.raw",),
+        data_outputs=(tmp_path / "out" / "v.raw",),
+    )
+
+
+@pytest.mark.parametrize("changed", ["in/v.raw", "in/v.mhd", "out/v.raw", "out/v.mhd"])
+def test_a_data_file_is_input_and_output(tmp_path, pair, changed):
+    with opened(tmp_path) as ledger:
+        write(ledger, pair)
+    with opened(tmp_path) as ledger:
+        assert ledger.finished(pair) == RECORD
+    (tmp_path / changed).write_bytes(b"another length")
+    with opened(tmp_path) as ledger:
+        assert ledger.finished(pair) is None and ledger.foreign(pair) == []
+
+
+def test_a_data_file_of_the_user_is_foreign(tmp_path, pair):
+    with opened(tmp_path) as ledger:
+        pair.data_outputs[0].write_bytes(b"precious")
+        assert ledger.foreign(pair) == [pair.data_outputs[0]]
+
+
+def test_records_of_earlier_versions_name_no_data_file(tmp_path, pair):
+    with opened(tmp_path) as ledger:
+        write(ledger, Source(pair.paths, pair.outputs, ".mhd"))
+        pair.data_outputs[0].write_bytes(b"written too")
+    with opened(tmp_path) as ledger:
+        assert ledger.finished(pair) is None and ledger.foreign(pair) == []
+
+
+def test_a_kill_between_the_names_of_a_pair(tmp_path, pair):
+    with opened(tmp_path) as ledger:
+        ledger.begin(pair)
+        pair.data_outputs[0].write_bytes(b"voxels")
+    with opened(tmp_path) as ledger:
+        assert ledger.foreign(pair) == []
+        ledger.begin(pair)
+        assert not pair.data_outputs[0].exists()
+
+
+def test_a_kill_between_the_names_of_a_single_pair(tmp_path, pair):
+    (tmp_path / "out").mkdir()
+    pair.data_outputs[0].write_bytes(b"voxels")
+    assert not is_torn_result(pair)  # it may be the user's
+    (tmp_path / "out" / ".12.tmp.v.mhd").write_bytes(b"header")
+    assert is_torn_result(pair)
+    clear_torn_result(pair)
+    assert not pair.data_outputs[0].exists()
+    for path in pair.all_outputs:
+        path.write_bytes(b"whole")
+    assert not is_torn_result(pair)
+    clear_torn_result(pair)
+    assert pair.data_outputs[0].exists()
+
+
+DONE = '{"state": "done", "inputs": {}, "outputs": {"a.png": 3}, "digest": "d", "record": {}}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"3",
+        b"null",
+        b'"text"',
+        b"\xff\xfe\x00",
+        b"{}",
+        b"[" * 100_000,
+        b'{"settings": 1, "digest": "d"}',
+        b'{"settings": {}}',
+        b'{"settings": {}, "digest": []}',
+        b'{"state": "writing", "outputs": "a.png"}',
+        b'{"state": "writing", "outputs": [3]}',
+        b'{"state": "writing"}',
+        b'{"state": "lost", "outputs": []}',
+        *(
+            DONE.replace(*change).encode()
+            for change in (
+                ('"inputs": {}, ', ""),
+                ('"digest": "d", ', ""),
+                (', "record": {}', ""),
+                ('{"a.png": 3}', '["a.png"]'),
+                ("a.png", "../a.png"),
+                ("a.png", "/a.png"),
+            )
+        ),
+    ],
+)
+def test_damage_of_any_form_is_one_line(tmp_path, line):
+    opened(tmp_path).close()
+    path = tmp_path / "out" / ".noisewise" / "ledger.jsonl"
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: line 2 is damaged; remove the file to start over"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".noisewise", ".noisewise/ledger.jsonl", ".noisewise/lock"])
+def test_a_record_of_another_kind_is_one_line(tmp_path, name):
+    place = tmp_path / "out" / name
+    place.parent.mkdir(parents=True)
+    if name == ".noisewise":
+        place.write_bytes(b"file")
+    else:
+        place.mkdir()
+    with pytest.raises(LedgerError) as caught:
+        opened(tmp_path)
+    assert str(place) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_files_of_others_are_no_leftovers(tmp_path, source):
+    """Folders of a similar name, other images of the stem, and, without a lock, files of living processes."""
+    out = tmp_path / "out"
+    keep = (".noisewise.backup/notes.txt", f".{os.getppid()}.tmp.a.png", ".12.tmp.v.png")
+    for name in keep:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"precious")
+    for name in (f".{os.getpid()}.tmp.a.png", ".999999999.tmp.a.png", ".999999999.tmp.a.png.deep.png"):
+        (out / name).write_bytes(b"half")
+    remove_leftovers([out / "a.png", out / "v.mhd"], keep_living=True)
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == sorted(keep)
+    remove_leftovers([out / "a.png"])
+    assert not (out / keep[1]).exists()

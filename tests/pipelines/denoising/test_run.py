@@ -98,7 +98,7 @@ def test_a_single_file_keeps_no_record_and_replaces_nothing(tmp_path, pictures):
     assert outcome.state == "done" and sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
     with pytest.raises(OutputExistsError, match=r"b\.png: exists already"):
         denoise_found(found, DenoisingSettings())
-    (tmp_path / ".77.tmp.b.png").write_bytes(b"a killed run's")
+    (tmp_path / ".999999999.tmp.b.png").write_bytes(b"a killed run's")
     denoise_found(found, DenoisingSettings(), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.png", "in"]
 
@@ -422,3 +422,26 @@ def test_a_full_disk_is_recognized_as_the_cause_of_other_errors():
     error = FormatError("a.png", "cannot be written")
     error.__cause__ = OSError(errno.ENOSPC, "full")
     assert fills_disk(error)
+
+
+def test_a_changed_data_file_is_denoised_again(tmp_path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "v.mhd"
+    for offset in (0, 100):
+        array = np.arange(5 * 8 * 9, dtype=np.int16).reshape(5, 8, 9) + np.int16(offset)
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+        os.utime(path, ns=(1, 1))  # the header is as it was
+        assert states(run(tmp_path)) == {"v.mhd": "done"}
+        result = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / "v.mhd")))
+        assert abs(int(result.max()) - int(array.max()) // 2) <= 1
+    assert states(run(tmp_path)) == {"v.mhd": "skipped"}
+    os.utime(tmp_path / "in" / "v.raw", ns=(2, 2))
+    assert states(run(tmp_path)) == {"v.mhd": "done"}
+
+
+def test_every_file_of_a_lost_series_is_named():
+    source = Source((Path("a"), Path("b"), Path("c")), (Path("x"), Path("y"), Path("z")), "dicom")
+    failures = failures_of(FormatError("b", "is damaged."), source)
+    assert failures[0] == ("b", "is damaged.") and sorted(path for path, _ in failures) == ["a", "b", "c"]
+    alone = source.only([Path("b")])
+    assert failures_of(FormatError("b", "is damaged."), alone) == [("b", "is damaged.")]

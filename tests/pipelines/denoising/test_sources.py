@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 
+import nibabel
+import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from pydicom.data import get_testdata_file
 
 from noisewise.pipelines.denoising.sources import SourceError, find_sources
+from noisewise.transforms.file_types import has_dicom_content
 
 CT = get_testdata_file("CT_small.dcm")
 
@@ -188,3 +193,45 @@ def test_noise_maps_never_share_a_name(tmp_path):
     assert found.audit_folder == out / "noisewise_audit" and len(set(pictures)) == 6
     assert out / "noisewise_audit" / "pictures" / "sub" / "a.png.png" in pictures
     assert maps["a.png"].all_outputs == [out / "a.png", out / "a_png_removed.tif", maps["a.png"].picture]
+
+
+def test_data_files_belong_to_their_headers(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("v.mhd", "w.nhdr"):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ones((3, 4, 5), np.uint8)), str(folder / name))
+    nibabel.save(nibabel.Nifti1Pair(np.ones((3, 4, 5), np.uint8), np.eye(4)), folder / "x.hdr")
+    (folder / "y.hdr").write_text("ENVI\nsamples = 3\n")
+    (folder / "z.mhd").write_bytes((folder / "v.mhd").read_bytes())
+    found = find_sources(folder, tmp_path / "out")
+    files = [[path.name for path in source.files] for source in found.sources]
+    assert files == [["v.mhd", "v.raw"], ["w.nhdr", "w.raw"], ["x.hdr", "x.img"]]
+    outputs = [[path.name for path in source.all_outputs] for source in found.sources]
+    assert outputs == files
+    assert [path.name for path in found.no_images] == ["y.hdr"]
+    assert [path.name for path in found.copies] == ["z.mhd"]
+    with pytest.raises(SourceError, match=r"second of a pair .* give the \.hdr file"):
+        find_sources(folder / "x.img", tmp_path / "out")
+    with pytest.raises(SourceError, match="would replace an input"):
+        find_sources(folder / "v.mhd", tmp_path / "in")
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("little", [True, False])
+def test_dicom_without_preamble_and_suffix(tmp_path, implicit, little):
+    if implicit and not little:
+        pytest.skip("there is no such encoding")
+    dataset = pydicom.dcmread(CT)
+    content = io.BytesIO()
+    plain = pydicom.Dataset()
+    plain.update({tag: dataset[tag] for tag in list(dataset.keys()) if dataset[tag].keyword != "PixelData"})
+    pydicom.dcmwrite(content, plain, implicit_vr=implicit, little_endian=little)
+    (tmp_path / "IM0001").write_bytes(content.getvalue())
+    (tmp_path / "letter").write_text("\x08 Dear colleague, " * 50)
+    (tmp_path / "numbers").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "zeros").write_bytes(bytes(5000))
+    assert [name for name in ("IM0001", "letter", "numbers", "zeros") if has_dicom_content(tmp_path / name)] == [
+        "IM0001"
+    ]
+    found = find_sources(tmp_path, tmp_path.parent / "out")
+    assert [source.paths[0].name for source in found.sources] == ["IM0001"]

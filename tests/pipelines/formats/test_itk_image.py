@@ -251,9 +251,9 @@ def without_data(path):
     path.with_suffix(".raw").unlink()
 
 
-def with_nan(path):
+def with_infinity(path):
     array = noise((4, 5, 6), "float32")
-    array[0, 1, 2] = np.nan
+    array[0, 1, 2] = np.inf
     make(path, array)
 
 
@@ -275,8 +275,8 @@ def colors_last(path):
         ("a.nrrd", cut(True), "truncated"),
         ("a.mha", too_much, "do not fit the size that the header states"),
         ("a.mhd", without_data, "no such file"),
-        ("a.mha", with_nan, "1 of 120 values are NaN"),
-        ("a.nrrd", with_nan, "1 of 120 values are NaN"),
+        ("a.mha", with_infinity, "1 of 120 values are infinite"),
+        ("a.nrrd", with_infinity, "1 of 120 values are infinite"),
         ("a.mha", vectors, "three channels"),
         ("a.nrrd", vectors, "three channels"),
         ("a.nrrd", colors_last, "colors are not the first axis"),
@@ -297,3 +297,22 @@ def test_what_cannot_be_done_is_refused_by_name(tmp_path, name, write, cause):
     with pytest.raises(FormatError, match=cause) as caught:
         read(path)
     assert str(caught.value).startswith(str(path)[:-4]) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(2, 6, 5, 4), (7, 6, 5, 4), (3, 6, 5)])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_list_axis_is_cut_image_by_image(tmp_path, sizes, dtype):
+    """NRRD keeps diffusion-weighted images so, the images varying fastest."""
+    array = noise(sizes[::-1], dtype)
+    names = {"uint8": "uchar", "int16": "short", "float32": "float"}
+    kinds = " ".join(["list", *["domain"] * (len(sizes) - 1)])
+    text = (
+        f"NRRD0004\ntype: {names[dtype]}\ndimension: {len(sizes)}\nsizes: {' '.join(map(str, sizes))}\nkinds: {kinds}\n"
+    )
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(f"{text}endian: little\nencoding: raw\n\n".encode() + array.tobytes())
+    stack = read_nrrd(path)
+    images = np.moveaxis(array, -1, 0)
+    np.testing.assert_array_equal(stack.slices, images.reshape(-1, *images.shape[-2:]))
+    stack.write(stack, stack.slices, [tmp_path / "b.nrrd"])
+    assert (tmp_path / "b.nrrd").read_bytes() == path.read_bytes()

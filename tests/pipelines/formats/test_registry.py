@@ -31,6 +31,9 @@ def make(path: Path) -> np.ndarray:
     if suffix in (".nii", ".nii.gz"):
         nibabel.save(nibabel.Nifti1Image(VOLUME.T, np.eye(4)), path)
         return VOLUME
+    if suffix in (".hdr", ".hdr.gz"):
+        nibabel.save(nibabel.Nifti1Pair(VOLUME.T, np.eye(4)), path)
+        return VOLUME
     if suffix in VOLUME_SUFFIXES:
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VOLUME), str(path))
         return VOLUME
@@ -171,3 +174,29 @@ def test_spacings_that_are_unknown():
     assert volume.choose_slice_axis(Path("a"), (4, 4, 4), (np.nan, 2, np.inf)) == 1
     assert volume.slice_spacing((1, 0, 3), 2) is None
     assert volume.slice_spacing((1, -2, 3), 1) == (2, 3, 1)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd", ".tif"])
+def test_nan_stays_and_the_rest_can_change(tmp_path, suffix):
+    array = VOLUME.astype(np.float32)
+    array[:, :4] = np.nan
+    path, output = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    if suffix == ".tif":
+        tifffile.imwrite(path, array, photometric="minisblack")
+    elif "nii" in suffix:
+        nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), path)
+    else:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+    stack = read_stack(path)
+    np.testing.assert_array_equal(stack.frozen, np.isnan(array))
+    assert np.isfinite(stack.slices).all() and stack.slices.min() == np.nanmin(array)
+    stack.write(stack, stack.slices + 1, [output])
+    again = read_stack(output)
+    np.testing.assert_array_equal(again.frozen, np.isnan(array))
+    np.testing.assert_array_equal(again.slices[~again.frozen], (array + 1)[~np.isnan(array)])
+
+
+def test_nothing_but_nan_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 5), np.nan, np.float32))
+    with pytest.raises(FormatError, match="all its values are NaN"):
+        read_stack(tmp_path / "a.tif")

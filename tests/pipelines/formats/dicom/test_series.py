@@ -72,8 +72,20 @@ def test_volumes_of_one_series_are_told_apart_by_one_attribute(tmp_path, dicom_s
 
 def test_doubles_that_nothing_tells_apart_stay_together(tmp_path, dicom_slice):
     dicom_slice(tmp_path / "a.dcm", 1)
-    dicom_slice(tmp_path / "b.dcm", 1)
+    dicom_slice(tmp_path / "b.dcm", 1, SOPInstanceUID="1.2.3.9")
     assert names(group_dicom(tmp_path.iterdir())) == ["ab"]
+
+
+def test_an_instance_that_is_stored_twice_is_taken_once(tmp_path, dicom_slice):
+    for number, name in enumerate("acd"):
+        dicom_slice(tmp_path / f"{name}.dcm", number)
+    dicom_slice(tmp_path / "b.dcm", 0, PatientID="another header")
+    dicom_slice(tmp_path / "e.dcm", 7, SOPInstanceUID="1.2.3.0")  # with other pixels
+    groups = group_dicom(tmp_path.iterdir())
+    assert names(groups) == ["acde"]
+    assert {path.name: cause for path, cause in groups.copies.items()} == {
+        "b.dcm": "is the same instance with the same pixels as a.dcm, which is denoised."
+    }
 
 
 def test_localizers_are_one_group_a_direction(tmp_path, dicom_slice):

@@ -20,6 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from noisewise import __version__
 from noisewise.pipelines.formats.dicom import read_dicom
 from noisewise.pipelines.formats.dicom import writer as dicom_writer
+from noisewise.pipelines.formats.dicom.derivation import OF_ORIGINAL_MR
 from noisewise.pipelines.formats.stack import Derivation, FormatError
 
 DERIVATION = Derivation("two_stage", "0123456789abcdef" * 4, 0.5, (-1024.0, 3071.0), "float32")
@@ -257,6 +258,85 @@ def test_frames_of_enhanced_images_are_derived_too(tmp_path):
     assert source.ReferencedSOPInstanceUID == dataset.SOPInstanceUID
 
 
+def test_enhanced_images_describe_the_derivation_as_their_definition_allows(tmp_path):
+    """In functional groups and as evidence, and without the elements of original MR images (PS3.3 A.36, C.17.2)."""
+    dataset = pydicom.dcmread(get_testdata_file("emri_small.dcm"))
+    assert "PulseSequenceName" in dataset
+    dataset.SharedFunctionalGroupsSequence = [pydicom.Dataset()]
+    dataset.PerFrameFunctionalGroupsSequence = [pydicom.Dataset() for _ in range(10)]
+    dataset.save_as(tmp_path / "a")
+    outputs = rewrite([tmp_path / "a"], tmp_path / "out")
+    after = pydicom.dcmread(outputs[0])
+    for name in ("DerivationDescription", "DerivationCodeSequence", "SourceImageSequence", *OF_ORIGINAL_MR):
+        assert name not in after, name
+    assert after.ContributingEquipmentSequence[-1].ContributionDescription.startswith("Denoised by noisewise")
+    (study,) = after.SourceImageEvidenceSequence
+    (series,) = study.ReferencedSeriesSequence
+    (instance,) = series.ReferencedSOPSequence
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (dataset.StudyInstanceUID, dataset.SeriesInstanceUID)
+    assert instance.ReferencedSOPClassUID == dataset.SOPClassUID
+    assert instance.ReferencedSOPInstanceUID == dataset.SOPInstanceUID
+    # Once more: of the denoised one.
+    (again,) = rewrite(outputs, tmp_path / "again")
+    (study,) = pydicom.dcmread(again).SourceImageEvidenceSequence
+    assert [series.SeriesInstanceUID for series in study.ReferencedSeriesSequence] == [
+        dataset.SeriesInstanceUID,
+        after.SeriesInstanceUID,
+    ]
+
+
+def test_compressed_icons_are_dropped(tmp_path):
+    dataset = pydicom.dcmread(get_testdata_file("MR_small_RLE.dcm"))
+    icon, plain, item = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    icon.Rows = plain.Rows = 2
+    icon.PixelData = dataset.PixelData
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
+    plain.PixelData = bytes(4)
+    plain["PixelData"].VR = "OW"
+    item.IconImageSequence = [icon]
+    dataset.IconImageSequence = [icon]
+    dataset.add_new(0x00091010, "SQ", [item])
+    dataset.add_new(0x00091011, "SQ", [plain])
+    dataset.save_as(tmp_path / "a")
+    (output,) = rewrite([tmp_path / "a"], tmp_path / "out")
+    after = pydicom.dcmread(output)
+    assert "IconImageSequence" not in after and "IconImageSequence" not in after[0x00091010].value[0]
+    assert after[0x00091011].value[0].PixelData == bytes(4)
+    np.testing.assert_array_equal(after.pixel_array, dataset.pixel_array)
+
+
+def test_an_odd_number_of_bytes_gets_its_pad_byte(tmp_path, dicom_slice):
+    values = {"Rows": 3, "Columns": 5, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+    path = dicom_slice(tmp_path / "a", PixelData=bytes(range(16)), PixelPaddingValue=None, **values)
+    content = path.read_bytes()
+    begin = content.index(bytes(range(16)))
+    path.write_bytes(content[: begin - 4] + (15).to_bytes(4, "little") + content[begin : begin + 15])
+    stack = read_dicom([path])
+    np.testing.assert_array_equal(stack.slices[0], np.arange(15).reshape(3, 5))
+    (output,) = rewrite([path], tmp_path / "out")
+    assert pydicom.dcmread(output).PixelData == bytes([*range(15), 0])
+
+
+def test_stray_item_tags_are_dropped(tmp_path, dicom_slice):
+    path = dicom_slice(tmp_path / "a")
+    path.write_bytes(path.read_bytes() + bytes.fromhex("feffdde000000000"))
+    (output,) = rewrite([path], tmp_path / "out")
+    after = pydicom.dcmread(output)
+    np.testing.assert_array_equal(after.pixel_array, pydicom.dcmread(path).pixel_array)
+    assert not [tag for tag in list(after.keys()) if tag.group == 0xFFFE]
+
+
+def test_elements_that_cannot_be_written_are_known_when_the_file_is_read(tmp_path, dicom_slice, monkeypatch):
+    path = dicom_slice(tmp_path / "a")
+
+    def refuse(*_, **__):
+        raise ValueError("Unknown VR NONE in (0009,1001)")
+
+    monkeypatch.setattr(pydicom.FileDataset, "save_as", refuse)
+    with pytest.raises(FormatError, match="could not be written again: Unknown VR NONE"):
+        read_dicom([path])
+
+
 def test_signatures_of_the_old_pixels_are_dropped(tmp_path, dicom_slice):
     path = dicom_slice(tmp_path / "a", DigitalSignaturesSequence=[pydicom.Dataset()])
     (output,) = rewrite([path], tmp_path / "out")
@@ -272,9 +352,10 @@ def test_a_failure_leaves_nothing(dicom_series, tmp_path, monkeypatch):
             raise ValueError("no more")
         return b"\0" * 216
 
+    stack = read_dicom(dicom_series)
     monkeypatch.setattr(dicom_writer, "pixel_bytes", fail)
     with pytest.raises(FormatError, match=r"e\.dcm: cannot be written: no more"):
-        rewrite(dicom_series, tmp_path / "out")
+        stack.write(stack, stack.slices, [tmp_path / "out" / path.name for path in stack.paths])
     assert len(calls) == 4 and not list((tmp_path / "out").iterdir())
 
 
