@@ -134,17 +134,18 @@ def main(address: str, folder: Path) -> None:
 
 def _charts(pages: Pages, experiment: str) -> None:
     # As a reader of the README opens it: nothing is configured.
-    pages.open(experiment_page(experiment).removeprefix("/#/"), "dncnn physical", "train", "val", height=1300)
+    pages.open(experiment_page(experiment).removeprefix("/#/"), "dncnn physical", "panels", "train", height=1300)
     body = pages.browser.execute_script("return document.body.innerText")
     empty = [name for name in ("Model metrics", "System metrics") if name in body]
     if empty:
         raise SystemExit(f"the page has empty sections: {', '.join(empty)}")
-    pages.filter_charts("psnr|loss")
-    pages.wait_for("val/psnr", "train/rn_loss")
-    pages.picture("mlflow_curves")
-    pages.filter_charts("panel_0")
     pages.wait_for_images(SHOWN_RUNS)
     pages.picture("mlflow_images")
+    # Folded, so that the curves are in sight.
+    pages.click("//*[starts-with(normalize-space(text()), 'panels')]")
+    pages.filter_charts("psnr|loss")
+    pages.wait_for("train/rn_loss", "val/best_psnr")
+    pages.picture("mlflow_curves")
 
 
 def _models(pages: Pages) -> None:

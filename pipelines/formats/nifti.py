@@ -192,7 +192,8 @@ def _header_cause(file: BinaryIO, is_pair: bool) -> str | None:
 def _read_parts(name: Path, path: Path, offset: int, count: int, dtype: np.dtype) -> tuple[bytes, np.ndarray, bytes]:
     """The bytes before the voxels, the voxels, and the bytes after them.
 
-    ``name`` is the file for messages. The file is read to its end, so that the checksum of a compressed file is verified.
+    ``name`` is the file for messages. The file is read to its end, so that the checksum of a compressed file is
+    verified.
     """
     length, size = count * dtype.itemsize, path.stat().st_size
     if _is_compressed(path):

@@ -19,6 +19,8 @@ __all__ = ["PANEL_KEY", "experiment_page", "share_view"]
 NAME = "noisewise"
 TAG = f"mlflow.sharedViewState.{NAME}"
 PANEL_KEY = "val/panel_{}"
+PANELS = "panels"
+PANEL_HEIGHT = 420
 MOST_PANELS = 16
 
 
@@ -50,15 +52,16 @@ def share_view(client: MlflowClient, experiment: Experiment, panels: int) -> Non
 
 
 def _view(panels: int) -> dict[str, Any]:
-    sections = [
-        {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
-        for name in ("train", "val")
-    ]
+    shared = {"display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+    sections = [{"uuid": name, "name": name, **shared} for name in ("train", "val")]
+    if panels:
+        # One wide chart a row, so that the images of several runs are side by side.
+        sections.insert(0, {"uuid": PANELS, "name": PANELS, "columns": 1, "cardHeight": PANEL_HEIGHT, **shared})
     charts = [
         {
             "uuid": f"panel_{index}",
             "type": "IMAGE",
-            "metricSectionId": "val",
+            "metricSectionId": PANELS,
             "imageKeys": [PANEL_KEY.format(index)],
             "step": 0,
             # MLflow would write all parameters over every image.

@@ -127,7 +127,7 @@ def test_the_experiment_has_a_view_without_empty_sections(training, store, clien
     key = "mlflow.sharedViewState.noisewise"
     experiment = client.get_experiment_by_name("noisewise")
     view = json.loads(experiment.tags[key])
-    assert [section["name"] for section in view["compareRunSections"]] == ["train", "val"]
+    assert [section["name"] for section in view["compareRunSections"]] == ["panels", "train", "val"]
     assert [chart["imageKeys"] for chart in view["compareRunCharts"]] == [["val/panel_0"]]
     assert not any(chart["showRunParams"] for chart in view["compareRunCharts"])
     assert f"viewStateShareKey={key.rpartition('.')[2]}&" in experiment_page(experiment.experiment_id)
