@@ -115,14 +115,9 @@ label-env: $(LABEL_INSTALLED)
 $(LABEL_INSTALLED): export SAM2_BUILD_CUDA := 0
 $(LABEL_INSTALLED): export PIP_CONSTRAINT := constraints.txt
 $(LABEL_INSTALLED): export PIP_BUILD_CONSTRAINT := constraints.txt
-$(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt locks/label.txt
+$(LABEL_INSTALLED): pipelines/monai_label/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(LABEL_VENV)
-ifeq ($(LOCKED),yes)
-	$(LABEL_VENV)/bin/python -m pip install --quiet torch
-	$(LABEL_VENV)/bin/python -m pip install --quiet $(call locked,label)
-else
 	$(LABEL_VENV)/bin/python -m pip install --quiet torch --requirement pipelines/monai_label/requirements.txt
-endif
 	$(LABEL_VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -144,12 +139,8 @@ test-label: $(LABEL_INSTALLED)
 .PHONY: deploy-env
 deploy-env: $(DEPLOY_INSTALLED)
 
-$(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt locks/deploy.txt
+$(DEPLOY_INSTALLED): pyproject.toml constraints.txt pipelines/monai_deploy/requirements.txt
 	$(PYTHON) -m venv $(DEPLOY_VENV)
-ifeq ($(LOCKED),yes)
-	$(DEPLOY_VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(DEPLOY_VENV)/bin/python -m pip install --quiet $(call locked,deploy)
-endif
 	$(DEPLOY_VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
 		--requirement pipelines/monai_deploy/requirements.txt 'pytest>=8' --editable .
 	@touch $@
@@ -180,8 +171,6 @@ LOCK := $(UV) pip compile --quiet --upgrade --config-file locks/uv.toml --constr
 .PHONY: locks
 locks:
 	$(LOCK) --extra embedded --extra fast --extra onnx --extra test pyproject.toml --output-file locks/core.txt
-	$(LOCK) pipelines/monai_label/requirements.txt --output-file locks/label.txt
-	printf 'pytest>=8\n' | $(LOCK) pipelines/monai_deploy/requirements.txt pyproject.toml - --output-file locks/deploy.txt
 	printf 'bm3d\nbm4d\nPyWavelets\n' | $(LOCK) --no-emit-package numpy --no-emit-package scipy - --output-file locks/bm3d.txt
 	printf 'cyclonedx-bom>=7\n' | $(LOCK) - --output-file locks/sbom.txt
 

@@ -114,6 +114,7 @@ class ExperimentTracker:
         self.panels = int(panels)
         self.panel_interval = int(panel_interval)
         self.panel_size = int(panel_size)
+        self._has_new_panels = False
         self.loss_interval = int(loss_interval)
         self.resume = resume
         missing = [str(path) for path in self.config_files if not path.is_file()]
@@ -207,6 +208,7 @@ class ExperimentTracker:
                 # MLflow's pages open a series of images at step 0, and show nothing if that is missing.
                 self._log_panels(self._inputs, 0)
             self._log_panels(self._drawn, step)
+            self._has_new_panels = bool(self._drawn)
         if self._drawn:
             self._last_drawn = self._drawn
         self._drawn, self._inputs = [], []
@@ -223,6 +225,7 @@ class ExperimentTracker:
         self.run.attempt("storing the final metrics", self._store_final_metrics)
         if self._last_drawn:
             self.run.attempt("storing the last panels", self._store_last_panels)
+        if self._has_new_panels:
             # Step 0 is the one that MLflow's pages open: it shows the input first, and the result at the end.
             self._log_panels(self._last_drawn, 0)
         for pattern in self.artifacts:

@@ -285,7 +285,8 @@ def test_continuing_a_finished_run_changes_nothing_but_adds_no_doubles(training,
     assert run.info.status == "FINISHED"
     assert steps(client, run.info.run_id, "val/psnr") == [2, 4]
     stored = artifacts(client, run.info.run_id)
-    assert len([path for path in stored if "panel_0" in path and path.endswith(".png")]) == 3
+    # The input at step 0, the validations at steps 2 and 4, and the last one at step 0 too.
+    assert len([path for path in stored if "panel_0" in path and path.endswith(".png")]) == 4
     assert len(run.inputs.dataset_inputs) == 1
 
 
