@@ -94,16 +94,23 @@ def install_refusals(
         Middleware(RequestGate, cors=cors, dicomweb=dicomweb, prefix=prefix),
         *kept,
     ]
-    # The pages do not show what is closed.
-    app.router.routes = [
-        route
-        for route in app.router.routes
-        if not is_closed(getattr(route, "path", "").removeprefix(prefix).strip("/").split("/")[0])
-    ]
+    app.openapi = _without_closed(app.openapi, prefix)
     serve_pages_offline(app)
     # MONAI Label loads an app while the server starts, after the stack with the handlers was built. Without a stack,
     # Starlette builds a new one at the next request.
     app.middleware_stack = None
+
+
+def _without_closed(describe: Callable[[], dict[str, Any]], prefix: str) -> Callable[[], dict[str, Any]]:
+    """The description of the endpoints, from which the pages are made, without the closed ones."""
+
+    def describe_open() -> dict[str, Any]:
+        description = describe()
+        paths = description["paths"]
+        names = {path: path.removeprefix(prefix).strip("/").split("/")[0] for path in paths}
+        return {**description, "paths": {path: paths[path] for path in paths if not is_closed(names[path])}}
+
+    return describe_open
 
 
 def checked(function: Callable[..., Any], check: Callable[[Mapping[str, Any]], None]) -> Callable[..., Any]:

@@ -261,7 +261,7 @@ def test_other_unknown_names_are_refused_with_a_reason(server, studies):
         (server.post("/activelearning/nobody"), 404, "unknown strategy 'nobody'"),
         (server.put("/datastore/image/info?image=nobody", data={"info": "{}"}), 404, "nobody"),
         (server.put("/datastore/image/info?image=photo", data={"info": "{"}), 400, "not JSON"),
-        (server.infer("photo", output="dicom_seg"), 400, "no segmentation"),
+        (server.infer("photo", output="dicom_seg"), 400, "not a segmentation"),
         (server.put("/session/?uncompress=true", files={"files": ("a.tar", b"x")}), 400, "only .zip"),
         (server.post(f"/infer/wsi/{MODEL}?image={studies.parent}/secret.nii.gz", json={}), 404, "whole slides"),
         (server.put("/datastore/label?image=photo&tag=../../out", files=out), 400, "tag must be a plain name"),
@@ -374,7 +374,8 @@ def test_an_upload_cannot_replace_the_index_or_what_a_link_leads_to(server, stud
     (studies / "linked.png").symlink_to(outside)
     assert upload(server, "datastore_v2.json", b"{}").status_code == 400
     assert upload(server, "x.json", b"{}", image="datastore_v2").status_code == 400
-    assert "objects" in (studies / "datastore_v2.json").read_text()
+    # Not its whole content: the server may be writing it.
+    assert (studies / "datastore_v2.json").read_text() != "{}"
     assert upload(server, "labels").status_code == 400
     assert upload(server, "linked.png").status_code == 400
     assert server.denoise("linked").shape[:2] == (8, 8)
@@ -384,7 +385,7 @@ def test_an_upload_cannot_replace_the_index_or_what_a_link_leads_to(server, stud
 
 def test_an_image_is_added_and_removed(server, studies):
     content = (studies / "photo.png").read_bytes()
-    assert upload(server, "C:\\scans\\new.png", content).status_code == 400  # an id with a path
+    assert upload(server, "scans\\new.png", content).status_code == 400  # an id with a path
     assert upload(server, "/home/somebody/new.png", content).json() == {"image": "new"}
     assert (studies / "new.png").read_bytes() == content
     assert server.get("/datastore/image?image=new").content == content
@@ -471,7 +472,9 @@ def test_the_pages_need_no_other_server(server):
         for address in addresses:
             assert server.get(address).status_code == 200, address
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
-    assert not [path for path in server.get("/openapi.json").json()["paths"] if path.startswith(("/train", "/model"))]
+    described = server.get("/openapi.json").json()["paths"]
+    assert "/infer/{model}" in described
+    assert not [path for path in described if path.startswith(("/train", "/model", "/scoring", "/logs"))]
 
 
 def test_an_archive_is_not_unpacked_without_bound(server):
