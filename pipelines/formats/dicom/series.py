@@ -121,7 +121,9 @@ def _drop_copies(headers: dict[Path, Dataset], copies: dict[Path, str]) -> None:
     for path, header in list(headers.items()):
         instance = str(header.get("SOPInstanceUID") or "")
         same = firsts.setdefault(instance, []) if instance else []
-        first = next((each for each in same if _have_equal_pixels(each, path)), None)
+        # Echoes of one acquisition may share their instance's name.
+        alike = (each for each in same if headers[each] == header)
+        first = next((each for each in alike if _have_equal_pixels(each, path)), None)
         if first is None:
             same.append(path)
         else:
