@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def denoise(
         if hasattr(array, "meta") and has_layout and channel_first is not False:
             from .transform import Denoise
 
-            return Denoise.from_settings(settings, color is not False)(array)
+            return cast(ArrayT, Denoise.from_settings(settings, color is not False)(array))
         channel_first = _tensor_layout(tuple(array.shape), color, channel_first)
     if not channel_first:
         return denoise_array(array, settings, color)
