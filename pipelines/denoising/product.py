@@ -8,15 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...listing import check_known
 from .arrays import denoise_array
 from .denoiser import Denoiser
 from .models import DenoisingModel
 from .settings import DenoisingSettings
 
-__all__ = ["THROUGH", "ProductDenoiser", "scored_through"]
-
-THROUGH = ("network", "product")
+__all__ = ["ProductDenoiser"]
 
 
 class ProductDenoiser(nn.Module):
@@ -58,24 +55,3 @@ class ProductDenoiser(nn.Module):
             values = np.rint(255 * values.clip(0, 1)).astype(np.uint8)
         result = torch.from_numpy(denoise_array(values, self._settings, color=True, denoiser=self._denoiser))
         return (result / 255 if self.as_file else result).movedim(-1, 0).mT.to(image)
-
-
-def scored_through(
-    network: nn.Module, through: str, as_file: bool = False, device: str | torch.device = "cpu"
-) -> nn.Module:
-    """The module that an evaluation scores.
-
-    Args:
-        network: the network.
-        through: ``"network"`` scores it alone, ``"product"`` as a user gets its results.
-        as_file: see :class:`ProductDenoiser`.
-        device: the device of the network.
-
-    Returns:
-        ``network`` or a :class:`ProductDenoiser` around it.
-
-    Raises:
-        ValueError: if ``through`` is neither.
-    """
-    check_known("through", through, THROUGH)
-    return network if through == "network" else ProductDenoiser(network, as_file, device)

@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
 from ...bundles import bundle_path
+from ...listing import check_known
 from ..bundle.config import network_from_config, root_cause
 from ..bundle.weights import load_weights
 from .score_table import ScoreTable, read_scores
@@ -23,6 +24,7 @@ from .settings import EvaluationSettings
 __all__ = ["ScoredNetwork", "evaluate_into", "load_network", "run_evaluation", "run_evaluation_config"]
 
 BUNDLE = "multimodal_denoising"
+THROUGH = ("network", "product")
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def run_evaluation_config(bundle: str, overrides: Mapping[str, Any]) -> ConfigPa
 
     Args:
         bundle: its name.
-        overrides: keys of that config and their values.
+        overrides: keys of that config and their values, and ``through``: ``"network"`` scores the network alone,
+            ``"product"`` as :func:`noisewise.denoise` runs it, by the overlay ``through_product.yaml``.
 
     Returns:
         The config, with the objects that it has made.
@@ -140,8 +143,13 @@ def run_evaluation_config(bundle: str, overrides: Mapping[str, Any]) -> ConfigPa
     """
     # Otherwise MONAI warns that the bundle's logging.conf is not used.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
+    overrides = dict(overrides)
+    through = overrides.pop("through", "network")
+    check_known("through", through, THROUGH)
+    overlay = [] if through == "network" else [f"through_{through}.yaml"]
+    configs = bundle_path(bundle) / "configs"
     workflow = ConfigWorkflow(
-        str(bundle_path(bundle) / "configs" / "evaluate.yaml"),
+        [str(configs / name) for name in ("evaluate.yaml", *overlay)],
         logging_file=False,
         run_id="evaluating",
         workflow_type="inference",

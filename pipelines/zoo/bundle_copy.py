@@ -22,8 +22,9 @@ from .references import SCRIPTS, config_references, document_references, rewrite
 __all__ = ["LEFT_OUT", "copy_bundle"]
 
 # Overlays for the comparison of methods and for the paper's budget, which need commands of the package
-# (`noisewise reproduce`, `noisewise manifest preset`). The compared methods in configs/methods are left out, too.
-LEFT_OUT = ("equal_budget.yaml", "paper.yaml", "single_stage.yaml")
+# (`noisewise reproduce`, `noisewise manifest preset`), and for scores through `noisewise.denoise`. The compared methods
+# in configs/methods are left out, too.
+LEFT_OUT = ("equal_budget.yaml", "paper.yaml", "single_stage.yaml", "through_product.yaml")
 # The zoo's flake8 requires zip(strict=), !r and exceptions that pass on all arguments; this project's style does not.
 STYLE = "# flake8: noqa: B042,B905,B907\n"
 LICENSE_LINE = "# SPDX-License-Identifier: Apache-2.0\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["init_exports", "init_text", "names_used_by", "trimmed_init"]
 
-LAZY = "__getattr__"  # names that are resolved on first use belong to the whole package only
+LAZY = ("__getattr__", "__dir__")  # names that are resolved on first use belong to the whole package only
 
 
 def init_text(path: Path) -> str:
@@ -44,8 +44,7 @@ def init_exports(source: str) -> dict[str, str]:
             exports |= {(alias.asname or alias.name).partition(".")[0]: "" for alias in node.names}
         else:
             exports |= dict.fromkeys(_defined(node), "")
-    exports.pop(LAZY, None)
-    return exports
+    return {name: origin for name, origin in exports.items() if name not in LAZY}
 
 
 def names_used_by(source: str) -> set[str]:
@@ -108,4 +107,7 @@ def _is_import(node: ast.stmt) -> bool:
 
 
 def _is_lazy(node: ast.stmt) -> bool:
-    return LAZY in _defined(node)
+    """Whether a statement resolves or lists names on first use, or imports them for type checkers only."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return bool({*LAZY} & {*_defined(node)})

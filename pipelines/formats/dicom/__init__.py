@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing DICOM, one series at a time."""
 
-from .reader import read_dicom
-from .series import DicomGroups, group_dicom
-from .writer import write_dicom
+import lazy_loader
 
-__all__ = ["DicomGroups", "group_dicom", "read_dicom", "write_dicom"]
+# What the package exports is listed in __init__.pyi, and each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

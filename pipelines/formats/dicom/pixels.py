@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, FileDataset
-from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
 from ..stack import FormatError
@@ -131,7 +130,7 @@ def decode_pixels(path: Path, dataset: FileDataset) -> np.ndarray:
 
 
 def _frames(path: Path, dataset: FileDataset, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    decoder = _decoder(dataset.file_meta.TransferSyntaxUID)
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         # Bits above the stored ones may be an overlay that must not be lost; no compressed file keeps any there.
         for frame, _ in decoder.iter_array(dataset, as_rgb=True, correct_unused_bits=False):
@@ -141,8 +140,17 @@ def _frames(path: Path, dataset: FileDataset, shape: tuple[int, ...]) -> Iterato
     yield from decoded_frames(path, shape, JPEG_2000_DECODER if choose else "")
 
 
+def _decoder(syntax: UID) -> Any:
+    # pydicom 2, which MONAI Label requires, lacks the module. There, headers alone are read.
+    from pydicom.pixels import get_decoder
+
+    return get_decoder(syntax)
+
+
 def _check_frames(path: Path, dataset: FileDataset) -> None:
     """Compare the headers of compressed frames with the data set's."""
+    from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments  # see _decoder
+
     count, pixels = frame_count(dataset), dataset.PixelData
     buffer = BytesIO(pixels)
     parse_basic_offsets(buffer)
@@ -180,7 +188,7 @@ def _syntax_cause(header: FileDataset) -> str | None:
     if syntax.startswith(VIDEO):
         return f"is a video ({syntax.name}); only images are supported."
     try:
-        decoder = get_decoder(syntax)
+        decoder = _decoder(syntax)
     except NotImplementedError:
         return f"its transfer syntax {syntax.name} is not supported."
     if not decoder.is_available:
