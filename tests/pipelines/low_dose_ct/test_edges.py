@@ -135,4 +135,4 @@ def test_bins_do_not_blur_a_sharp_edge(blur_px):
     response = edge_response(image, edges)
     truth = np.exp(-2 * (np.pi * blur_px * response.frequency) ** 2)
     assert response.frequency[-1] == pytest.approx(1)
-    np.testing.assert_allclose(response.transfer, truth, rtol=0.03, atol=0.004)
+    np.testing.assert_allclose(response.transfer, truth, rtol=0.03, atol=0.007)
