@@ -150,8 +150,8 @@ class Checks:
         _require(bool(expected) and got == expected, f"results {got} instead of {expected}")
         for path in expected:
             _compare(_pixels(self.root / "results" / path), _pixels(self.options.expected / path), str(path))
-            source = next(self.options.images.glob(path.name.split("_")[0] + ".*"))
-            _require(not np.array_equal(_pixels(self.root / "results" / path), _pixels(source)), f"{path}: unchanged")
+            source = _pixels(self.options.images / path)
+            _require(not np.array_equal(_pixels(self.root / "results" / path), source), f"{path}: unchanged")
 
     def training(self) -> None:
         self.run_bundle("training", self.training_configs(), self.training_options("trained"))

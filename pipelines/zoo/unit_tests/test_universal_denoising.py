@@ -103,7 +103,7 @@ class TestUniversalDenoising(unittest.TestCase):
         inferrer = self.get_workflow("inference", "infer", "inferring", override)
         check_workflow(inferrer, check_properties=True)
         for index in range(3):
-            name = os.path.join(f"subject_{index}", f"image_{index}_denoised.png")
+            name = os.path.join(f"subject_{index}", f"image_{index}.png")
             self.assertTrue(os.path.isfile(os.path.join(self.output_dir, "inference", name)))
 
 
