@@ -88,7 +88,7 @@ class Pages:
 
     def wait_for_images(self, count: int) -> None:
         """Wait until the charts show a number of images."""
-        script = "return [...document.querySelectorAll('.ant-image img')].filter(i => i.naturalWidth > 100).length"
+        script = "return [...document.querySelectorAll('.rc-image img')].filter(i => i.naturalWidth > 100).length"
         WebDriverWait(self.browser, SECONDS).until(
             lambda browser: browser.execute_script(script) >= count, f"the charts show fewer than {count} images"
         )
