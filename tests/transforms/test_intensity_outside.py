@@ -24,7 +24,9 @@ def test_noise_is_seen_as_it_is(level, sigma):
     assert float(changed.square().mean()) < 1e-4 * float((image - level).square().mean())
 
 
-@pytest.mark.parametrize(("level", "seen"), [(-12.0, 0.0), (-0.3, 0.0), (0.0, 0.0), (1.4, 1.0), (30.0, 1.0)])
+@pytest.mark.parametrize(
+    ("level", "seen"), [(-12.0, 0.0), (-0.3, 0.0), (0.0, 0.0), (1.0, 1.0), (1.4, 1.0), (30.0, 1.0)]
+)
 def test_a_constant_outside_moves_to_the_end_of_the_range(level, seen):
     torch.testing.assert_close(limit_outside(torch.full((2, 3, 9, 8), level)), torch.full((2, 3, 9, 8), seen))
 
